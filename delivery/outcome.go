@@ -1,0 +1,4 @@
+package delivery
+
+// Outcome is what an attempt came to.
+type Outcome string

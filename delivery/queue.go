@@ -1,0 +1,126 @@
+// Package delivery accepts events and carries each to its receivers, however many attempts that takes.
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"portalhook/payload"
+	"portalhook/triggers"
+)
+
+// Queue is the durable line between an accepted event and its receivers. Whoever implements it runs deliverytest.TestQueue.
+type Queue interface {
+	// Enqueue stores a batch whole or not at all and returns when it is on disk. It draws the ids, in the order given. An event
+	// whose identity (tenant, Source, EventID) is known is not stored again: its Receipt says Duplicate and carries the first
+	// answer. The same identity with another Digest is a *ConflictError, and nothing of the batch is stored. Planned deliveries
+	// with Lease come back leased to this node; the others wait to be claimed.
+	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
+	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and max in all; free is called
+	// once per webhook that has due work. next is when the earliest other work falls due, zero when there is none.
+	Claim(ctx context.Context, now time.Time, max int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
+	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own. A settlement whose
+	// Fence is not the delivery's present one changes nothing and is counted in stale.
+	Settle(ctx context.Context, batch []Settlement) (stale int, err error)
+	// Resend makes a new delivery of the same bytes, leased to this node, from one of the tenant's; the error is
+	// triggers.ErrNotFound when there is none. It is settled like any other.
+	Resend(ctx context.Context, tenant uint32, id triggers.ID, now time.Time) (Claimed, error)
+	// CloseIntervals makes one delivery of each closed interval's members (Planned.Interval), waiting to be claimed, and
+	// says how many it made.
+	CloseIntervals(ctx context.Context, now time.Time) (int, error)
+}
+
+// Acceptance is an event to be stored, with the deliveries it leads to.
+type Acceptance struct {
+	Tenant     uint32
+	Event      *triggers.Event
+	AcceptedAt time.Time // info.when; milliseconds count
+	Body       []byte    // payload.Render's
+	// Digest tells same content from other content under one identity; zero when the event has no EventID.
+	Digest  [16]byte
+	Planned []Planned
+}
+
+// Planned is a delivery to be made, or (Skipped) the record that one would have been.
+type Planned struct {
+	Webhook  uint32
+	Revision int64
+	Trigger  uint8 // index of the trigger that matched, in the revision's Triggers
+	State    State // Waiting or Skipped
+	Lease    bool  // a slot is free: hand it back leased
+	// Interval, when not zero, is the end of the interval that a scheduled webhook collects for: the event becomes a member.
+	Interval time.Time
+}
+
+// Receipt is the answer to one Acceptance.
+type Receipt struct {
+	ID        triggers.ID // of the event
+	Matched   int         // number of planned deliveries, skipped ones included
+	Duplicate bool
+	// The planned deliveries have the ids ID+1, ID+2, … in the order of Planned. Each leased one has fence 1.
+}
+
+// ConflictError says that an event of the batch has the identity of a stored one and other content.
+type ConflictError struct{ Index int }
+
+func (e *ConflictError) Error() string {
+	return "an event with this eventId and other content was accepted before"
+}
+
+// State is where a delivery stands.
+type State string
+
+// The states.
+const (
+	Waiting   State = "waiting"
+	Sending   State = "sending"
+	Succeeded State = "succeeded"
+	Exhausted State = "exhausted"
+	Skipped   State = "skipped"
+	Cancelled State = "cancelled"
+)
+
+// Claimed is a leased delivery with all that an attempt needs but the webhook's present settings.
+type Claimed struct {
+	ID       triggers.ID
+	Tenant   uint32
+	Webhook  uint32
+	Revision payload.Revision
+	BuiltAt  time.Time // info.when: acceptance of the event, or the close of the interval
+	Events   []payload.Event
+	Tries    int    // finished attempts
+	Fence    uint32 // names this lease
+	DueAt    time.Time
+}
+
+// Settlement is the end of one attempt.
+type Settlement struct {
+	Delivery triggers.ID
+	Tenant   uint32
+	Webhook  uint32
+	Fence    uint32
+	State    State     // Succeeded, Exhausted, Cancelled, or Waiting for another attempt
+	DueAt    time.Time // of Waiting
+	// Reason says in one sentence how it ended: 200 OK; redirects are refused: 308 Permanent Redirect; …
+	Reason string
+	// Attempt is nil when none was made (a lease given back at shutdown, a breaker that opened): then Tries does not rise.
+	Attempt *Attempt
+}
+
+// Attempt is one try at a delivery, as history keeps it.
+type Attempt struct {
+	Number    int // 1, 2, …
+	StartedAt time.Time
+	// Waited is from due (or acceptance) to start. DNS, Connect, TLS, FirstByte and Total are since StartedAt, zero when not reached.
+	Waited, DNS, Connect, TLS, FirstByte, Total time.Duration
+	Revision                                    int64 // whose URL and headers were used
+	// Signed are the headers made for this attempt: ids, timestamps, signatures.
+	Signed     [][2]string
+	Outcome    Outcome
+	StatusCode int // 0 without an answer
+	// ResponseHeaders (at most 8 KiB) and ResponseBody (at most 16 KiB) are what is kept of the answer.
+	ResponseHeaders [][2]string
+	ResponseBody    []byte
+	Truncated       bool
+	Error           string // without an answer: what went wrong, no secret in it
+}

@@ -1,0 +1,3 @@
+module portalhook
+
+go 1.26

@@ -1,0 +1,2 @@
+// Package storage keeps webhooks, events and deliveries in a database.
+package storage

@@ -1,0 +1,42 @@
+package triggers
+
+// Event is what a portal backend told us, parsed and checked but for the properties its operation needs (payload judges those).
+type Event struct {
+	URI URI
+	// EventID is the sender's own id, at most 128 characters, empty when it gave none. With Source it is the event's identity.
+	EventID string
+	// Source is the CloudEvents source, else empty.
+	Source   string
+	Username string
+	UserID   string
+	// When is the time of the event in milliseconds since 1970; HasWhen is false when the sender left it out (then it is
+	// the time of acceptance).
+	When    int64
+	HasWhen bool
+	// OwnerID and Audience say who may hear of it at user level; Audience is never sent to receivers.
+	OwnerID  string
+	Audience []string
+	// Properties is the sender's JSON object, compact, fewest escapes, numbers and key order as they came; nil when there was none.
+	Properties []byte
+	// Access and Groups are the facts of a sharing event when they stand beside properties at the top level; they may also stand
+	// within properties.
+	//
+	// Data and Extensions are a cloud event's, verbatim and compact.
+	Data       []byte
+	Extensions []byte
+	// Service is set for service events only.
+	Service *ServiceFacts
+}
+
+// ServiceFacts is what a service event adds.
+type ServiceFacts struct {
+	ServiceName string
+	FolderName  string
+	LayerID     *int64
+	ServerGens  []int64
+	ChangesURL  string
+	JobID       string
+	TaskName    string
+	StatusURL   string
+	Status      string // succeeded, failed, cancelled
+}

@@ -1,0 +1,142 @@
+package triggers
+
+import "time"
+
+// Webhook is one subscription of a receiver to triggers, as stored. A Webhook that has been given to the table in force is never
+// changed again: an update is a new value.
+type Webhook struct {
+	// Key is the store's number of the webhook: small, never reused, never shown.
+	Key    uint32
+	ID     WebhookID
+	Tenant uint32
+	// Revision numbers the settings that payloads and history need (name, triggers, URL, headers, format); it changes with them.
+	Revision int64
+
+	Name        string // 1 to 512 characters
+	Description string // at most 1024
+	URL         string // at most 2048
+	Triggers    []Trigger
+	Enabled     bool
+	// DisabledReason and DisabledReasonCode say why the server itself switched the webhook off, DisabledAt since when; empty when
+	// it is on or was switched off by hand.
+	DisabledReason     string
+	DisabledReasonCode string
+	DisabledAt         time.Time
+
+	Level   Level
+	OwnerID string
+	Filter  string
+
+	Headers          []Header // sent as they are
+	EncryptedHeaders []Header // sent as they are, shown by name only
+	Secret           Secret   // signs; none means unsigned
+	OldSecrets       []OldSecret
+	// PlainSecretHeader also sends the secret itself in the header `secret`, as portals before 11.2 did.
+	PlainSecretHeader bool
+
+	Format         Format
+	Retry          Retry
+	Deactivation   *DeactivationPolicy // nil: the standard rule
+	Ordered        bool
+	TimeoutSeconds int // 0: the server's default
+	RateLimit      int // deliveries a minute; 0: none
+
+	CheckCertificateRevocation bool
+	EnableCloudEventDelivery   bool
+	Origin                     string // api, automations, management-console
+
+	CreatedAt, UpdatedAt time.Time
+	CreatedBy, UpdatedBy string // user ids
+}
+
+// Header is one custom header of a webhook.
+type Header struct {
+	Name  string
+	Value Secret
+}
+
+// OldSecret is a rotated secret that still signs until its date.
+type OldSecret struct {
+	Secret Secret
+	Until  time.Time
+}
+
+// Level says whose events a webhook hears.
+type Level string
+
+// The levels, spelt as the JSON API spells them.
+const (
+	TenantLevel Level = "tenant"
+	UserLevel   Level = "user"
+)
+
+// Format names the payload's form.
+type Format string
+
+// The formats, spelt as the JSON API spells them. Auto chooses by the event.
+const (
+	FormatAuto        Format = "auto"
+	FormatPortal      Format = "portal"
+	FormatLegacy      Format = "legacy"
+	FormatHybrid      Format = "hybrid"
+	FormatCloudEvents Format = "cloudevents"
+)
+
+// DeactivationPolicy switches a webhook off after NumberOfFailures exhausted deliveries in the last DaysInPast times 24 hours.
+type DeactivationPolicy struct {
+	NumberOfFailures int
+	DaysInPast       int
+}
+
+// RetryProfile names a retry schedule.
+type RetryProfile string
+
+// The retry profiles, spelt as the JSON API spells them. A webhook's own list of waits has the profile RetryList.
+const (
+	RetryStandard RetryProfile = "standard"
+	RetryPortal   RetryProfile = "portal"
+	RetryOnce     RetryProfile = "once"
+	RetryList     RetryProfile = "list"
+)
+
+// Retry is a webhook's retry schedule.
+type Retry struct {
+	Profile RetryProfile
+	Waits   []time.Duration // of RetryList: the wait before each attempt, the first included
+}
+
+// Tenant is a portal.
+type Tenant struct {
+	Key       uint32
+	Name      string // unique: default
+	PortalID  string // 0123456789ABCDEF for default
+	PortalURL string // always ends in /
+	ServerURL string // for changesUrl; may be empty
+	CreatedAt time.Time
+}
+
+// Role says what a key may do in its tenant.
+type Role string
+
+// The roles.
+const (
+	RoleAdmin   Role = "admin"
+	RoleUser    Role = "user"
+	RoleEmitter Role = "emitter"
+	RoleViewer  Role = "viewer"
+)
+
+// APIKey is an API key as stored: its text is known only to its holder.
+type APIKey struct {
+	ID       string
+	Hash     [32]byte // SHA-256 of the text
+	Tenant   uint32
+	Name     string
+	Role     Role
+	Operator bool // may make tenants and back up
+	UserID   string
+	UserName string
+	Expires  time.Time // zero: never
+	Revoked  bool
+	Created  time.Time
+}

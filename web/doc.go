@@ -1,0 +1,2 @@
+// Package web is the HTTP edge: the APIs and the console.
+package web
