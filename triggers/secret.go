@@ -17,7 +17,14 @@ func (s Secret) Reveal() string { return s.text }
 // IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.text == "" }
 
-func (s Secret) String() string               { return masked }
-func (s Secret) GoString() string             { return masked }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(masked) }
+// String says <secret>.
+func (s Secret) String() string { return masked }
+
+// GoString says <secret>.
+func (s Secret) GoString() string { return masked }
+
+// LogValue says <secret>.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(masked) }
+
+// MarshalJSON says "<secret>".
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + masked + `"`), nil }

@@ -1,0 +1,83 @@
+# Portalhook. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+TOOLS            := $(CURDIR)/.cache/bin
+GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME         ?= 10s
+KILLS            ?= 20
+EVENTS           ?= 20000
+ROUNDS           ?= 3
+SIZES            ?= 1k,100k,1M
+ROWS             ?= 10000000
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./portalhook
+	go build -trimpath -o portalhook ./cmd/portalhook
+
+.PHONY: demo
+demo: build ## see it work: server, receiver, webhooks, every fixture; stays open until Ctrl-C
+	./portalhook demo
+
+.PHONY: run
+run: build ## serve on 127.0.0.1:8080 with portalhook.db here, local receivers allowed
+	./portalhook serve --allow-http --allow-target 127.0.0.0/8
+
+.PHONY: test
+test: ## every test
+	go vet ./...
+	go test -count=1 ./...
+
+.PHONY: race
+race: ## every test under the race detector, the slow properties shortened
+	go test -count=1 -race -short ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## the linter, import layers included
+	$(GOLANGCI) config verify
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+.PHONY: bench
+bench: bench-match bench-throughput bench-rows ## every figure beside its yardstick
+
+.PHONY: bench-match
+bench-match: ## matching at 1 k, 100 k, 1 M subscriptions beside a plain map and two peers
+	go test -run '^$$' -bench . -benchtime 1s ./router
+
+.PHONY: bench-throughput
+bench-throughput: ## events a second through the whole way beside plain HTTP
+	go test -count=1 -run '^$$' -bench Throughput -benchtime 1x ./cmd/portalhook -throughput.rounds $(ROUNDS)
+
+.PHONY: bench-rows
+bench-rows: ## the schema with ROWS rows of history
+	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: torture
+torture: ## kill the server KILLS times in the middle of EVENTS events and account for every one
+	go test -count=1 -v -timeout 30m -run Torture ./cmd/portalhook -torture.kills $(KILLS) -torture.events $(EVENTS)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format
+	$(GOLANGCI) fmt ./...
+
+.PHONY: check
+check: lint test race ## what continuous integration runs
+	go mod tidy -diff
