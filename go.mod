@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/go-json-experiment/json v1.27.2
 
+require golang.org/x/tools v0.52.0
+
 require (
 	github.com/stretchr/testify v1.12.1
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
