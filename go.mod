@@ -4,7 +4,13 @@ go 1.26.0
 
 require github.com/go-json-experiment/json v1.27.2
 
-require golang.org/x/tools v0.52.0
+require (
+	github.com/alecthomas/kong v1.17.0
+	golang.org/x/term v0.47.0
+	golang.org/x/tools v0.52.0
+)
+
+require golang.org/x/sys v0.49.0 // indirect
 
 require (
 	github.com/stretchr/testify v1.12.1
