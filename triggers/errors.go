@@ -8,10 +8,41 @@ import (
 // ErrNotFound says that the thing asked for is not there, or belongs to another tenant (which must look the same).
 var ErrNotFound = errors.New("not found")
 
+// ErrLimit says that the tenant has as many of the thing as it may have.
+var ErrLimit = errors.New("limit reached")
+
+// ErrMediaType is what a *FieldError wraps when the content type of a body is none that events are read from.
+var ErrMediaType = errors.New("unsupported media type")
+
+// ErrTooLarge is what a *FieldError wraps when an event, a batch or its number of events is past its bound.
+var ErrTooLarge = errors.New("too large")
+
+// The codes of a FieldError.
+const (
+	CodeRequired       = "REQUIRED"        // a member is missing or empty
+	CodeUnknownTrigger = "UNKNOWN_TRIGGER" // no such resource, operation, change type or cloud type to subscribe to
+	CodeCannotFire     = "CANNOT_FIRE"     // the parts exist, but no event will ever match them together
+	CodePlaceholder    = "PLACEHOLDER"     // <itemID> left in
+	CodeBadPattern     = "BAD_PATTERN"     // the glob syntax of a trigger
+	CodeBadURI         = "BAD_URI"         // the syntax of an event's URI, or no such resource, operation or cloud type
+	CodeMissingID      = "MISSING_ID"      // an event's URI without the id its operation needs
+	CodeMissing        = "MISSING_PROPERTY"
+	CodeWrongType      = "WRONG_TYPE"
+	CodeUnknownField   = "UNKNOWN_FIELD"
+	CodeDuplicateKey   = "DUPLICATE_KEY"
+	CodeNotJSON        = "NOT_JSON"
+	CodeTooLong        = "TOO_LONG"
+	CodeTooMany        = "TOO_MANY"
+	CodeTooLarge       = "TOO_LARGE" // wraps ErrTooLarge
+	CodeOutOfRange     = "OUT_OF_RANGE"
+	CodeNotAllowed     = "NOT_ALLOWED"
+	CodeNotSupported   = "NOT_SUPPORTED"
+	CodeMediaType      = "UNSUPPORTED_MEDIA_TYPE" // wraps ErrMediaType
+)
+
 // FieldError is bad input: it names the field as the sender wrote it. Nothing has been stored.
 type FieldError struct {
-	// Code is stable and machine-readable, in upper snake case: UNKNOWN_TRIGGER, PLACEHOLDER, MISSING_PROPERTY, WRONG_TYPE,
-	// UNKNOWN_FIELD, DUPLICATE_KEY, NOT_JSON, TOO_LONG, OUT_OF_RANGE, NOT_ALLOWED, …
+	// Code is stable and machine-readable, in upper snake case: one of the constants above, or a package's own.
 	Code string
 	// Field is the path of the offending member, as in properties.sharedToGroups or eventTypes[2]; empty for the body as a whole.
 	Field string
@@ -19,6 +50,10 @@ type FieldError struct {
 	Index int
 	// Detail is one sentence for a person: what is wrong and what would be right.
 	Detail string
+	// Suggestion is what would have been accepted in its place, where something near is; Detail already says it.
+	Suggestion string
+
+	kind error
 }
 
 func (e *FieldError) Error() string {
@@ -32,6 +67,9 @@ func (e *FieldError) Error() string {
 	}
 	return e.Detail
 }
+
+// Unwrap gives ErrMediaType or ErrTooLarge where the error is of that kind, else nil.
+func (e *FieldError) Unwrap() error { return e.kind }
 
 // Invalid makes a FieldError outside a batch.
 func Invalid(code, field, format string, args ...any) *FieldError {

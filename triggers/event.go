@@ -5,7 +5,7 @@ type Event struct {
 	URI URI
 	// EventID is the sender's own id, at most 128 characters, empty when it gave none. With Source it is the event's identity.
 	EventID string
-	// Source is the CloudEvents source, else empty.
+	// Source is the CloudEvents source of an event with a cloud type, else empty.
 	Source   string
 	Username string
 	UserID   string
@@ -18,17 +18,14 @@ type Event struct {
 	Audience []string
 	// Properties is the sender's JSON object, compact, fewest escapes, numbers and key order as they came; nil when there was none.
 	Properties []byte
-	// Access and Groups are the facts of a sharing event when they stand beside properties at the top level; they may also stand
-	// within properties.
-	//
-	// Data and Extensions are a cloud event's, verbatim and compact.
+	// Data and Extensions are a cloud event's, compact like Properties: any JSON value the one, an object the other; nil when absent.
 	Data       []byte
 	Extensions []byte
 	// Service is set for service events only.
 	Service *ServiceFacts
 }
 
-// ServiceFacts is what a service event adds.
+// ServiceFacts is what a service event adds. What the sender left out is empty.
 type ServiceFacts struct {
 	ServiceName string
 	FolderName  string

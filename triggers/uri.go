@@ -1,5 +1,14 @@
 package triggers
 
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxIDCharacters bounds the id and the folder of an event's URI.
+const MaxIDCharacters = 256
+
 // URI is the address of what happened, parsed and normalised: a URI in hand is valid.
 type URI struct {
 	Resource  Resource
@@ -12,11 +21,377 @@ type URI struct {
 
 	// key and folderKey are ID and Folder under the resource's rule of comparison, folded once here so that matching never folds.
 	key, folderKey string
+	hex            [16]byte
+	isHex          bool
 }
 
-// Key is ID under the resource's rule of comparison: simple case folding for items, groups, users, services and webhooks, the text
-// itself for roles and cloud types.
+// Key is ID under the resource's rule of comparison: simple case folding for items, groups, users, services and webhooks (whose ids
+// also lose their dashes), the text itself for roles and cloud types.
 func (u URI) Key() string { return u.key }
 
 // FolderKey is Folder under the rule of comparison.
 func (u URI) FolderKey() string { return u.folderKey }
+
+// HexKey is the Key packed into 16 bytes when it is 32 hex digits; false for any other.
+func (u URI) HexKey() (key [16]byte, ok bool) { return u.hex, u.isHex }
+
+// HexKey packs a key of 32 lower-case hex digits into 16 bytes; false for any other text, so that one packed key has one spelling.
+func HexKey(key string) (packed [16]byte, ok bool) {
+	if len(key) != 2*len(packed) {
+		return packed, false
+	}
+	for i := range packed {
+		high, low := hexDigits[key[2*i]], hexDigits[key[2*i+1]]
+		if high|low > 15 {
+			return [16]byte{}, false
+		}
+		packed[i] = high<<4 | low
+	}
+	return packed, true
+}
+
+// hexDigits is the value of each lower-case hex digit, 0xff for every other byte.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i) //nolint:gosec // at most 15
+	}
+	return t
+}()
+
+// NewURI makes the URI of an operation on something, as ParseURI would: the id (with folder, for services) is not percent-encoded.
+// The error is a *FieldError. Cloud types are the business of a Catalog's ParseURI, which knows them.
+func NewURI(r Resource, op Operation, folder, id string) (URI, error) {
+	u := URI{Resource: r, Operation: op, Folder: folder, ID: id}
+	if err := u.normalise(); err != nil {
+		return URI{}, err
+	}
+	return u, nil
+}
+
+// normalise checks ids and fills in what is derived from them.
+func (u *URI) normalise() error {
+	switch {
+	case int(u.Operation) >= len(operationNames[u.Resource]):
+		return Invalid(CodeBadURI, "", "there is no such operation")
+	case IsBulk(u.Resource, u.Operation):
+		if u.ID != "" {
+			return Invalid(CodeBadURI, "", "a bulk event has no id: write %s", u.AnyForm())
+		}
+		return nil
+	case u.ID == "":
+		return Invalid(CodeMissingID, "", "the id is missing, as in /%s/<id>/%s", u.Resource, OperationName(u.Resource, u.Operation))
+	}
+	if err := checkID(u.ID); err != nil {
+		return err
+	}
+	if u.Folder != "" {
+		if err := checkID(u.Folder); err != nil {
+			return err
+		}
+		u.folderKey = Fold(u.Folder)
+	}
+	u.key = idKey(u.Resource, u.ID)
+	u.hex, u.isHex = HexKey(u.key)
+	return nil
+}
+
+// idKey is an id under the resource's rule of comparison.
+func idKey(r Resource, id string) string {
+	switch {
+	case r == Webhooks:
+		if w, ok := ParseWebhookID(id); ok {
+			return w.String()
+		}
+		return Fold(id)
+	case r.folds():
+		return Fold(id)
+	}
+	return id
+}
+
+// checkID checks what holds for the ids of every resource.
+func checkID(id string) error {
+	switch {
+	case !utf8.ValidString(id):
+		return Invalid(CodeBadURI, "", "the id is not UTF-8")
+	case hasControl(id):
+		return Invalid(CodeBadURI, "", "the id holds a control character")
+	case len(id) > MaxIDCharacters && utf8.RuneCountInString(id) > MaxIDCharacters:
+		return Invalid(CodeTooLong, "", "an id has at most %d characters, not %d", MaxIDCharacters, utf8.RuneCountInString(id))
+	}
+	return nil
+}
+
+// ParseURI reads the URI of an event: /items/<id>/share, /users/bulkEnable, /services/[folder/]<name>/FeatureServer/<changeType>,
+// /services/[folder/]<name>/GPServer, /webhooks/<id>/disable, or a cloud type of the catalogue. Segments are percent-decoded and no
+// character is a glob. The error is a *FieldError without field.
+func (c *Catalog) ParseURI(text string) (URI, error) {
+	switch {
+	case text == "":
+		return URI{}, Invalid(CodeRequired, "", "the uri is empty")
+	case text[0] != '/':
+		return c.parseCloudURI(text)
+	}
+	word, rest, more := strings.Cut(text[1:], "/")
+	resource, ok := resourceNamed(word)
+	switch {
+	case !ok:
+		return URI{}, Invalid(CodeBadURI, "", "there is no resource %q: events are about items, groups, users, roles, services or webhooks, "+
+			"or bear a cloud type without leading slash", clip(word))
+	case !more:
+		return URI{}, Invalid(CodeBadURI, "", "id and operation are missing, as in %s", sampleURI(resource))
+	case resource == FeatureServices:
+		return parseServiceURI(rest)
+	}
+	return parsePortalURI(resource, rest)
+}
+
+func (c *Catalog) parseCloudURI(text string) (URI, error) {
+	name, known := c.cloudName(text)
+	if !known {
+		e := Invalid(CodeBadURI, "", "%q is no event type of the catalogue", clip(text))
+		e.Suggestion = c.nearest(text)
+		e.Detail += "; the nearest trigger is " + e.Suggestion
+		return URI{}, e
+	}
+	// The catalogue's copy of the name serves every event of the type.
+	return URI{Resource: CloudTypes, Operation: CloudEmit, ID: name, key: name}, nil
+}
+
+// parsePortalURI reads what follows /items/ and the like.
+func parsePortalURI(resource Resource, rest string) (URI, error) {
+	id, name, more := strings.Cut(rest, "/")
+	if !more {
+		return parseShortURI(resource, id)
+	}
+	if strings.Contains(name, "/") {
+		return URI{}, Invalid(CodeBadURI, "", "there are more segments than id and operation; a slash within an id is written %%2F")
+	}
+	u := URI{Resource: resource}
+	var err error
+	if u.ID, err = unescape(id); err != nil {
+		return URI{}, err
+	}
+	if u.ID == "" {
+		return URI{}, Invalid(CodeMissingID, "", "the id is empty, as it should not be in %s", sampleURI(resource))
+	}
+	if u.Operation, err = eventOperation(resource, name); err != nil {
+		return URI{}, err
+	}
+	return u, u.normalise()
+}
+
+// parseShortURI reads a URI of two segments, which only bulk events have.
+func parseShortURI(resource Resource, word string) (URI, error) {
+	op, ok := operationNamed(resource, word)
+	switch {
+	case ok && IsBulk(resource, op):
+		return URI{Resource: resource, Operation: op}, nil
+	case ok:
+		return URI{}, Invalid(CodeMissingID, "", "the id is missing: write /%s/<id>/%s with the id of what it happened to",
+			resource, OperationName(resource, op))
+	}
+	return URI{}, Invalid(CodeBadURI, "", "the operation is missing, as in %s", sampleURI(resource))
+}
+
+// parseServiceURI reads what follows /services/.
+func parseServiceURI(rest string) (URI, error) {
+	segments := strings.SplitN(rest, "/", 5)
+	var kind int // the place of FeatureServer or GPServer: after the name, or after folder and name
+	for kind = 1; kind < len(segments) && kind <= 2; kind++ {
+		if isServiceKind(segments[kind]) {
+			break
+		}
+	}
+	if kind >= len(segments) || kind > 2 {
+		return URI{}, Invalid(CodeBadURI, "", "a service event is at %s or /services/[folder/]<name>/%s", sampleURI(FeatureServices), gpServer)
+	}
+	u := URI{Resource: Geoprocessing, Operation: GeoprocessingComplete}
+	further := segments[kind+1:]
+	if equalFoldASCII(segments[kind], featureServer) {
+		u.Resource = FeatureServices
+		if len(further) != 1 {
+			return URI{}, Invalid(CodeBadURI, "", "one change type follows %s, as in %s", featureServer, sampleURI(FeatureServices))
+		}
+		var err error
+		if u.Operation, err = eventOperation(FeatureServices, further[0]); err != nil {
+			return URI{}, err
+		}
+	} else if len(further) != 0 {
+		return URI{}, Invalid(CodeBadURI, "", "nothing follows %s: what became of the job is told by status", gpServer)
+	}
+	var err error
+	if u.ID, err = unescape(segments[kind-1]); err != nil {
+		return URI{}, err
+	}
+	if kind == 2 {
+		if u.Folder, err = unescape(segments[0]); err != nil {
+			return URI{}, err
+		}
+		if u.Folder == "" {
+			return URI{}, Invalid(CodeBadURI, "", "the folder is empty")
+		}
+	}
+	return u, u.normalise()
+}
+
+// isServiceKind reports whether a segment is FeatureServer or GPServer, in any ASCII case.
+func isServiceKind(word string) bool {
+	return equalFoldASCII(word, featureServer) || equalFoldASCII(word, gpServer)
+}
+
+// eventOperation finds the operation that an event names.
+func eventOperation(resource Resource, name string) (Operation, error) {
+	op, ok := operationNamed(resource, name)
+	if !ok {
+		if decoded, err := unescape(name); err == nil {
+			op, ok = operationNamed(resource, decoded)
+		}
+	}
+	if !ok {
+		near := nearestOf(name, operationNames[resource])
+		e := Invalid(CodeBadURI, "", "%s have no operation %q; the nearest is %s", plural(resource), clip(name), near)
+		e.Suggestion = near
+		return 0, e
+	}
+	return op, nil
+}
+
+// plural says what a resource's things are called in a sentence.
+func plural(r Resource) string {
+	switch r {
+	case FeatureServices:
+		return "feature services"
+	case Geoprocessing:
+		return "geoprocessing services"
+	case CloudTypes:
+		return "cloud types"
+	case NoResource, Items, Groups, Users, Roles, Webhooks, resourceCount:
+	}
+	return r.String()
+}
+
+// sampleURI shows the form of a resource's URIs.
+func sampleURI(r Resource) string {
+	switch r {
+	case FeatureServices, Geoprocessing:
+		return "/services/[folder/]<name>/FeatureServer/FeaturesCreated"
+	case Users:
+		return "/users/<username>/signIn"
+	case Webhooks:
+		return "/webhooks/<id>/disable"
+	case NoResource, Items, Groups, Roles, CloudTypes, resourceCount:
+	}
+	return "/" + r.String() + "/<id>/update"
+}
+
+// unescape decodes %XX; a percent sign that is none is refused.
+func unescape(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 {
+		return s, nil
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			i++
+			continue
+		}
+		decoded, n, ok := decodeRun(s[i:])
+		if !ok {
+			return "", Invalid(CodeBadURI, "", "%% in %q is not followed by two hex digits; write %%25 for the character %%", clip(s))
+		}
+		b.WriteString(decoded)
+		i += n
+	}
+	return b.String(), nil
+}
+
+// String is the canonical spelling: /items/<id>/share, /users/bulkEnable, /services/<folder>/<name>/FeatureServer/FeaturesCreated; of
+// a cloud event its type. Percent-encoded is what would otherwise be read as something else, in a URI or in a trigger.
+func (u URI) String() string { return string(u.AppendText(nil)) }
+
+// AppendText appends String to b.
+func (u URI) AppendText(b []byte) []byte {
+	if u.Resource == CloudTypes {
+		return append(b, u.ID...)
+	}
+	b = append(b, '/')
+	b = append(b, u.Resource.String()...)
+	if u.Folder != "" {
+		b = appendEscaped(append(b, '/'), u.Folder)
+	}
+	if u.ID != "" {
+		b = appendEscaped(append(b, '/'), u.ID)
+	}
+	switch u.Resource {
+	case Geoprocessing:
+		return append(append(b, '/'), gpServer...)
+	case FeatureServices:
+		b = append(append(b, '/'), featureServer...)
+	case NoResource, Items, Groups, Users, Roles, CloudTypes, Webhooks, resourceCount:
+	}
+	b = append(b, '/')
+	return append(b, OperationName(u.Resource, u.Operation)...)
+}
+
+// AnyForm is the trigger that hears such an event whatever its id: /items/share, /users/signin; of a service
+// /services/*/FeatureServer/FeaturesCreated, with a second `*` for its folder if it is in one; of a cloud event its type.
+func (u URI) AnyForm() string {
+	if u.Folder != "" {
+		return fmt.Sprintf("/services/*%s", anyForms[u.Resource][u.Operation][len("/services"):])
+	}
+	if u.Resource == CloudTypes {
+		return u.ID
+	}
+	return anyForms[u.Resource][u.Operation]
+}
+
+// anyForms are the any forms of every operation, made once.
+var anyForms = func() (forms [resourceCount][]string) {
+	for r := range resourceCount {
+		for op := range operationNames[r] {
+			form := "/" + r.String() + "/" + PayloadOperation(r, Operation(op)) //nolint:gosec // at most 13
+			switch r {
+			case FeatureServices:
+				form = "/services/*/" + featureServer + "/" + operationNames[r][op]
+			case Geoprocessing:
+				form = "/services/*/" + gpServer
+			case NoResource, Items, Groups, Users, Roles, CloudTypes, Webhooks, resourceCount:
+			}
+			forms[r] = append(forms[r], form)
+		}
+	}
+	return forms
+}()
+
+const reserved = "%/*?[]{}<>"
+
+// appendEscaped percent-encodes what has a meaning in URIs or triggers; every other character stays as it is.
+func appendEscaped(b []byte, id string) []byte {
+	const digits = "0123456789ABCDEF"
+	for {
+		i := strings.IndexAny(id, reserved)
+		if i < 0 {
+			return append(b, id...)
+		}
+		b = append(append(b, id[:i]...), '%', digits[id[i]>>4], digits[id[i]&15])
+		id = id[i+1:]
+	}
+}
+
+// clip shortens what a sender wrote so that it can be quoted in a message.
+func clip(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
