@@ -1,0 +1,131 @@
+package router
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"portalhook/triggers"
+)
+
+// pattern is a trigger that no table of literals can hold: it has a glob, or `**`.
+type pattern struct {
+	path []*matcher
+	rest bool // one segment or more may follow
+	sub  sub
+}
+
+// patternTree finds the patterns that an event's segments match, one segment at a time.
+type patternTree struct {
+	all  []pattern // as they were added: what a later layer is built from
+	root patternNode
+}
+
+// patternNode is where the patterns that begin alike part.
+type patternNode struct {
+	literals map[string]*patternNode
+	globs    []globEdge // each glob once
+	here     []sub      // patterns that end here
+	rest     []sub      // patterns that end here with `**`
+	ops      triggers.OpSet
+}
+
+type globEdge struct {
+	*matcher
+	node *patternNode
+}
+
+// buildPatterns makes the tree of patterns in which equal globs are one matcher (builder.share).
+func buildPatterns(all []pattern) *patternTree {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b pattern) int { return cmp.Compare(a.sub, b.sub) })
+	t := &patternTree{all: all}
+	edges := make(map[globEdge]*patternNode) // by parent and matcher
+	for _, p := range all {
+		n := &t.root
+		for _, m := range p.path {
+			n.ops |= p.sub.ops()
+			if m.glob == nil {
+				n = n.literal(m.text)
+				continue
+			}
+			edge := globEdge{matcher: m, node: n}
+			next := edges[edge]
+			if next == nil {
+				next = &patternNode{}
+				edges[edge] = next
+				n.globs = append(n.globs, globEdge{matcher: m, node: next})
+			}
+			n = next
+		}
+		n.ops |= p.sub.ops()
+		if p.rest {
+			n.rest = append(n.rest, p.sub)
+		} else {
+			n.here = append(n.here, p.sub)
+		}
+	}
+	return t
+}
+
+// literal gives the child for a literal segment, made when there is none.
+func (n *patternNode) literal(text string) *patternNode {
+	next := n.literals[text]
+	if next == nil {
+		if n.literals == nil {
+			n.literals = make(map[string]*patternNode)
+		}
+		next = &patternNode{}
+		n.literals[text] = next
+	}
+	return next
+}
+
+// find hands on every list of subs at which the segments arrive. A list also holds subs that do not hear the operation.
+func (n *patternNode) find(segments []string, op triggers.Operation, found *gathering) {
+	if !n.ops.Has(op) {
+		return
+	}
+	if len(segments) == 0 {
+		found.scatter(n.here)
+		return
+	}
+	found.scatter(n.rest)
+	if next := n.literals[segments[0]]; next != nil {
+		next.find(segments[1:], op, found)
+	}
+	for i := range n.globs {
+		e := &n.globs[i]
+		if e.node.ops.Has(op) && e.matches(segments[0]) {
+			e.node.find(segments[1:], op, found)
+		}
+	}
+}
+
+// maxSegments is more than any pattern has: an event of more segments can only match a pattern that ends in `**`.
+const maxSegments = 24
+
+// appendSegments gives what a trigger's path is matched against. A cloud event type longer than any pattern keeps its end whole.
+func appendSegments(dst []string, uri *triggers.URI) []string {
+	if uri.Key() == "" {
+		return dst
+	}
+	if uri.Resource != triggers.CloudTypes {
+		if uri.FolderKey() != "" {
+			dst = append(dst, uri.FolderKey())
+		}
+		return append(dst, uri.Key())
+	}
+	rest := uri.Key()
+	for len(dst) < maxSegments-1 {
+		segment, after, more := strings.Cut(rest, ".")
+		dst = append(dst, segment)
+		if !more {
+			return dst
+		}
+		rest = after
+	}
+	return append(dst, rest)
+}
