@@ -6,8 +6,10 @@ require github.com/go-json-experiment/json v1.27.2
 
 require (
 	github.com/alecthomas/kong v1.17.0
+	github.com/gobwas/glob v1.1.0
 	golang.org/x/term v0.47.0
 	golang.org/x/tools v0.52.0
+	pgregory.net/rapid v1.3.0
 )
 
 require golang.org/x/sys v0.49.0 // indirect

@@ -80,7 +80,17 @@ func (p *parts) add(b *builder, r triggers.Resource, t *triggers.Trigger, s sub)
 	for i, segment := range t.Path {
 		path[i] = b.share(newMatcher(segment, folds(r)))
 	}
-	p.patterns = append(p.patterns, pattern{path: path, rest: t.Rest, sub: s})
+	p.patterns = append(p.patterns, pattern{path: path, rest: restOf(r, t), sub: s})
+}
+
+func restOf(r triggers.Resource, t *triggers.Trigger) rest {
+	switch {
+	case !t.Rest:
+		return nothing
+	case r == triggers.FeatureServices || r == triggers.Geoprocessing:
+		return anything
+	}
+	return something
 }
 
 // share gives the matcher of the same text that was first seen.

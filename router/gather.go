@@ -75,11 +75,8 @@ func (g *gathering) one(s sub) {
 	}
 }
 
-// list adds the wanted of a list in rising order.
+// list adds the wanted of a list that rises and is not empty.
 func (g *gathering) list(list []sub) {
-	if len(list) == 0 {
-		return
-	}
 	if n := len(g.hits); n > g.from && g.hits[n-1].Webhook >= list[0].webhook() {
 		g.merge(list)
 		return

@@ -122,7 +122,7 @@ const (
 
 // newNameRef describes a name that lies at offset.
 func newNameRef(offset int, n name, hash uint64) nameRef {
-	lengths := nameRef(len(n.folder))<<idLengthBits | nameRef(len(n.id)) //nolint:gosec // lengths
+	lengths := nameRef(len(n.folder))<<idLengthBits | nameRef(len(n.id))                    //nolint:gosec // lengths
 	return nameRef(offset)<<offsetShift | lengths<<hashBits | nameRef(hash&(1<<hashBits-1)) //nolint:gosec // not negative
 }
 

@@ -36,30 +36,19 @@ func (l *layer) speaksFor(webhook uint32) bool {
 	return ok
 }
 
-// scatter adds the hits of patterns, in no order.
-func (l *layer) scatter(uri *triggers.URI, g *gathering) {
-	x := l.resources[uri.Resource]
-	if x == nil || x.patterns == nil {
-		return
-	}
-	var buf [maxSegments]string
-	// Bulk events have no id, and only triggers on any id hear them.
-	if segments := appendSegments(buf[:0], uri); len(segments) > 0 {
-		x.patterns.root.find(segments, uri.Operation, g)
-	}
-}
-
-// gather adds the hits of all other triggers, in order.
+// gather adds the hits of all triggers that are no patterns.
 func (l *layer) gather(uri *triggers.URI, g *gathering) {
-	if uri.Resource.IsPortal() {
+	if len(l.root) > 0 && uri.Resource.IsPortal() {
 		g.list(l.root)
 	}
 	x := l.resources[uri.Resource]
 	if x == nil {
 		return
 	}
-	g.list(x.wide)
-	if int(uri.Operation) < len(x.ops) {
+	if len(x.wide) > 0 {
+		g.list(x.wide)
+	}
+	if int(uri.Operation) < len(x.ops) && len(x.ops[uri.Operation]) > 0 {
 		g.list(x.ops[uri.Operation])
 	}
 	switch s := x.literal(uri); {

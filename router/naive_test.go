@@ -34,7 +34,7 @@ func naiveMatches(t *triggers.Trigger, u *triggers.URI) bool {
 	if !t.OperationsOf(u.Resource).Has(u.Operation) {
 		return false
 	}
-	if t.Any {
+	if t.Root || t.Any {
 		return true
 	}
 	return naivePath(t, u.Resource, t.Path, naiveSegments(u))
@@ -54,7 +54,8 @@ func naiveSegments(u *triggers.URI) []string {
 
 func naivePath(t *triggers.Trigger, r triggers.Resource, path []triggers.Segment, segments []string) bool {
 	if len(path) == 0 {
-		return t.Rest && len(segments) > 0 || !t.Rest && len(segments) == 0
+		service := r == triggers.FeatureServices || r == triggers.Geoprocessing
+		return len(segments) == 0 && (!t.Rest || service) || len(segments) > 0 && t.Rest
 	}
 	if len(segments) == 0 {
 		return false

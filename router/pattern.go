@@ -11,9 +11,19 @@ import (
 // pattern is a trigger that no table of literals can hold: it has a glob, or `**`.
 type pattern struct {
 	path []*matcher
-	rest bool // one segment or more may follow
+	rest rest
 	sub  sub
 }
+
+// rest says what may follow a pattern's path.
+type rest uint8
+
+const (
+	nothing rest = iota
+	something
+	// anything is `**` in a service trigger: the service's kind follows even where neither folder nor name does.
+	anything
+)
 
 // patternTree finds the patterns that an event's segments match, one segment at a time.
 type patternTree struct {
@@ -26,7 +36,7 @@ type patternNode struct {
 	literals map[string]*patternNode
 	globs    []globEdge // each glob once
 	here     []sub      // patterns that end here
-	rest     []sub      // patterns that end here with `**`
+	rest     []sub      // patterns that end here and let more follow
 	ops      triggers.OpSet
 }
 
@@ -61,10 +71,11 @@ func buildPatterns(all []pattern) *patternTree {
 			n = next
 		}
 		n.ops |= p.sub.ops()
-		if p.rest {
-			n.rest = append(n.rest, p.sub)
-		} else {
+		if p.rest != something {
 			n.here = append(n.here, p.sub)
+		}
+		if p.rest != nothing {
+			n.rest = append(n.rest, p.sub)
 		}
 	}
 	return t
@@ -81,6 +92,15 @@ func (n *patternNode) literal(text string) *patternNode {
 		n.literals[text] = next
 	}
 	return next
+}
+
+// scatter adds the hits of patterns, in no order.
+func (t *patternTree) scatter(uri *triggers.URI, g *gathering) {
+	var buf [maxSegments]string
+	// Bulk events have no id, and only triggers on any id hear them.
+	if segments := appendSegments(buf[:0], uri); len(segments) > 0 {
+		t.root.find(segments, uri.Operation, g)
+	}
 }
 
 // find hands on every list of subs at which the segments arrive. A list also holds subs that do not hear the operation.

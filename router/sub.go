@@ -10,11 +10,11 @@ import "portalhook/triggers"
 type sub uint64
 
 const (
-	webhookShift   = 32
-	triggerShift   = 25
-	maxTrigger     = 1<<7 - 1
-	listMark   sub = 1 << 24
-	opMask     sub = listMark - 1
+	webhookShift     = 32
+	triggerShift     = 25
+	maxTrigger       = 1<<7 - 1
+	listMark     sub = 1 << 24
+	opMask       sub = listMark - 1
 )
 
 func newSub(webhook uint32, trigger int, ops triggers.OpSet) sub {
@@ -24,7 +24,7 @@ func newSub(webhook uint32, trigger int, ops triggers.OpSet) sub {
 }
 
 func newList(start, length int) sub {
-	n := sub(length) //nolint:gosec // a length
+	n := sub(length)                                                            //nolint:gosec // a length
 	return sub(start)<<webhookShift | n>>24<<triggerShift | listMark | n&opMask //nolint:gosec // an index
 }
 

@@ -37,8 +37,10 @@ func (t *Table) Match(tenant uint32, uri *triggers.URI, dst []Hit) []Hit {
 	layers := tn.layers()
 	g := gathering{hits: dst, from: len(dst), op: uri.Operation}
 	for i, l := range layers {
-		g.newer = layers[i+1:]
-		l.scatter(uri, &g)
+		if x := l.resources[uri.Resource]; x != nil && x.patterns != nil {
+			g.newer = layers[i+1:]
+			x.patterns.scatter(uri, &g)
+		}
 	}
 	g.settle()
 	for i, l := range layers {
