@@ -68,3 +68,76 @@ type HistoryQuery struct {
 	After        triggers.ID // cursor: the last id of the page before; zero: from the start
 	Limit        int
 }
+
+// WebhookSort is what a list of webhooks is ordered by; equal ones stand in the order of their keys.
+type WebhookSort string
+
+// The orders. Names and URLs are ordered without regard to case.
+const (
+	SortCreatedAt WebhookSort = "createdAt"
+	SortUpdatedAt WebhookSort = "updatedAt"
+	SortName      WebhookSort = "name"
+	SortURL       WebhookSort = "url"
+)
+
+// WebhookQuery asks for a page of a tenant's webhooks. What is empty or nil does not restrict.
+type WebhookQuery struct {
+	Tenant    uint32
+	Name, URL string // substrings, without regard to case
+	Enabled   *bool
+	Triggers  []string // as stored: the webhook has every one of them
+	Origins   []string // the webhook has one of them
+	Level     triggers.Level
+	OwnerID   string
+	CreatedBy string
+	UpdatedBy string
+
+	Sort       WebhookSort // empty: SortCreatedAt
+	Descending bool
+	// After is the place of the last webhook of the page before, nil for the first page. The page before a webhook is asked for by
+	// its place in the other direction.
+	After *WebhookPlace
+	Limit int
+}
+
+// WebhookPlace is where a webhook stands in a sorted list. It holds what it was sorted by, so that a page can be continued after
+// the webhook has gone.
+type WebhookPlace struct {
+	Text string    // of SortName and SortURL: folded
+	At   time.Time // of SortCreatedAt and SortUpdatedAt, in milliseconds
+	Key  uint32
+}
+
+// PlaceOf is the place of a webhook in the query's order.
+func (q WebhookQuery) PlaceOf(w *triggers.Webhook) WebhookPlace {
+	place := WebhookPlace{Key: w.Key}
+	switch q.Sort {
+	case SortName:
+		place.Text = triggers.Fold(w.Name)
+	case SortURL:
+		place.Text = triggers.Fold(w.URL)
+	case SortUpdatedAt:
+		place.At = w.UpdatedAt
+	case SortCreatedAt, "":
+		place.At = w.CreatedAt
+	}
+	return place
+}
+
+// HourCounts is what a webhook's attempts of one hour came to.
+type HourCounts struct {
+	Hour      time.Time // its beginning, UTC
+	Attempts  int64
+	Succeeded int64 // deliveries that ended well
+	Failed    int64 // attempts that did not succeed
+	Exhausted int64 // deliveries that ran out of attempts
+	// Latency counts attempts by Attempt.Total: Latency[i] those of at most LatencyBounds[i], the last one all that took longer.
+	Latency [len(LatencyBounds) + 1]int64
+}
+
+// LatencyBounds are the upper bounds of the classes of HourCounts.Latency. Stored counts depend on them: they are never changed.
+var LatencyBounds = [...]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+}

@@ -17,7 +17,9 @@ type Queue interface {
 	// with Lease come back leased to this node; the others wait to be claimed.
 	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
 	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and max in all; free is called
-	// once per webhook that has due work. next is when the earliest other work falls due, zero when there is none.
+	// once per webhook that has due work, and never for the same webhook by two calls at once. next is when the earliest work falls
+	// due of the webhooks that have none due now, zero when there is none; what is held back by free is asked for again when there
+	// is room.
 	Claim(ctx context.Context, now time.Time, max int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
 	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own. A settlement whose
 	// Fence is not the delivery's present one changes nothing and is counted in stale.
@@ -66,6 +68,17 @@ type ConflictError struct{ Index int }
 func (e *ConflictError) Error() string {
 	return "an event with this eventId and other content was accepted before"
 }
+
+// CommitError says that the store could not bring a transaction to disk. Whether it took place is not known to the caller, who may
+// try again under the same identity.
+type CommitError struct {
+	Full bool // the disk, or the room set aside for the store, is full
+	Err  error
+}
+
+func (e *CommitError) Error() string { return "not brought to disk: " + e.Err.Error() }
+
+func (e *CommitError) Unwrap() error { return e.Err }
 
 // State is where a delivery stands.
 type State string

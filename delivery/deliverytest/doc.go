@@ -1,0 +1,2 @@
+// Package deliverytest holds every delivery.Queue to its contract, and has one in memory.
+package deliverytest
