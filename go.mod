@@ -7,6 +7,7 @@ require github.com/go-json-experiment/json v1.27.2
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/gobwas/glob v1.1.0
+	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 	golang.org/x/term v0.47.0
 	golang.org/x/tools v0.52.0
 	pgregory.net/rapid v1.3.0

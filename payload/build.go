@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,8 +20,8 @@ func (r *Revision) ContentType() string { return "application/json" }
 // so that a body is never stored: the same revision, time and events give the same bytes for ever. At is the moment the payload
 // was built, printed in milliseconds; the events stand in the order given.
 //
-// It is ErrNoEvents without events, and an error when the revision names a builder or a format that this program does not have;
-// dst is then as it was.
+// It is ErrNoEvents without events, and an error when the revision names a builder or a format that this program does not have, or
+// an event is of a family without one; dst is then as it was.
 func Build(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, error) {
 	if len(events) == 0 {
 		return dst, ErrNoEvents
@@ -28,12 +29,15 @@ func Build(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, err
 	if rev.Builder != Version {
 		return dst, fmt.Errorf("payload builder %d is not known; this is %d", rev.Builder, Version)
 	}
-	switch rev.Format {
-	case triggers.FormatAuto, triggers.FormatPortal:
-		return appendPortal(dst, rev, at, events), nil
-	case triggers.FormatLegacy, triggers.FormatHybrid, triggers.FormatCloudEvents:
+	if rev.Format != triggers.FormatAuto && rev.Format != triggers.FormatPortal {
+		return dst, fmt.Errorf("payload format %q cannot be built", rev.Format)
 	}
-	return dst, fmt.Errorf("payload format %q cannot be built", rev.Format)
+	for i := range events {
+		if !isPortal(events[i].URI.Resource) {
+			return dst, fmt.Errorf("event of %s has no portal payload", events[i].URI.Resource)
+		}
+	}
+	return appendPortal(dst, rev, at, events), nil
 }
 
 // appendPortal appends the envelope of a portal's organisation webhook.
@@ -41,7 +45,7 @@ func appendPortal(dst []byte, rev *Revision, at time.Time, events []Event) []byt
 	dst = append(dst, `{"info":{"webhookName":`...)
 	dst = appendQuoted(dst, rev.WebhookName)
 	dst = append(dst, `,"webhookId":"`...)
-	dst = appendHex(dst, rev.WebhookID)
+	dst = hex.AppendEncode(dst, rev.WebhookID[:])
 	dst = append(dst, `","portalURL":`...)
 	dst = appendQuoted(dst, rev.PortalURL)
 	dst = append(dst, `,"when":`...)

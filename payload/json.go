@@ -1,11 +1,11 @@
 package payload
 
 import (
-	"encoding/hex"
+	"bytes"
+	"fmt"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"portalhook/triggers"
 )
 
 // appendQuoted appends text as a JSON string with the fewest escapes. Text that is not UTF-8 cannot reach this place by way of the
@@ -15,5 +15,83 @@ func appendQuoted(dst []byte, text string) []byte {
 	return dst
 }
 
-// appendHex appends a webhook's id as payloads print it, without a string in between.
-func appendHex(dst []byte, id triggers.WebhookID) []byte { return hex.AppendEncode(dst, id[:]) }
+// member is one name and value of a JSON object, both as they stand in it: the name in its quotes.
+type member struct{ name, value []byte }
+
+// is reports whether the member has the name. Names are compared as written, which is enough in JSON with the fewest escapes.
+func (m member) is(name string) bool {
+	return len(m.name) == len(name)+2 && string(m.name[1:len(m.name)-1]) == name
+}
+
+// isString reports whether a JSON value is a string.
+func isString(value []byte) bool { return len(value) > 0 && value[0] == '"' }
+
+// isEmptyString reports whether a JSON value is the string without characters.
+func isEmptyString(value []byte) bool { return string(value) == `""` }
+
+// reader cuts JSON into its parts without copying any.
+type reader struct {
+	input   bytes.Buffer // a decoder reads a Buffer's bytes where they are
+	decoder jsontext.Decoder
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+// members appends the members of a JSON object to dst, in their order.
+func members(dst []member, object []byte) ([]member, error) {
+	err := parts(object, jsontext.KindBeginObject, func(d *jsontext.Decoder) error {
+		name, err := next(d, object)
+		if err != nil {
+			return err
+		}
+		value, err := next(d, object)
+		dst = append(dst, member{name, value})
+		return err
+	})
+	return dst, err
+}
+
+// elements appends the elements of a JSON array to dst, in their order.
+func elements(dst [][]byte, array []byte) ([][]byte, error) {
+	err := parts(array, jsontext.KindBeginArray, func(d *jsontext.Decoder) error {
+		value, err := next(d, array)
+		dst = append(dst, value)
+		return err
+	})
+	return dst, err
+}
+
+// parts opens a JSON value of the kind begin and calls part until it ends.
+func parts(value []byte, begin jsontext.Kind, part func(*jsontext.Decoder) error) error {
+	r := readers.Get().(*reader)
+	defer func() {
+		r.input = bytes.Buffer{} // the pool must not keep the event alive
+		readers.Put(r)
+	}()
+	r.input = *bytes.NewBuffer(value)
+	r.decoder.Reset(&r.input)
+	if token, err := r.decoder.ReadToken(); err != nil {
+		return err
+	} else if token.Kind() != begin {
+		return fmt.Errorf("%v where %v was expected", token.Kind(), begin)
+	}
+	for {
+		switch r.decoder.PeekKind() {
+		case jsontext.KindEndObject, jsontext.KindEndArray:
+			return nil
+		}
+		if err := part(&r.decoder); err != nil {
+			return err
+		}
+	}
+}
+
+// next reads one value and gives the place in input where it stands; what the decoder hands out is valid for a moment only.
+func next(d *jsontext.Decoder, input []byte) ([]byte, error) {
+	value, err := d.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := d.InputOffset()
+	return input[end-int64(len(value)) : end], nil
+}

@@ -41,7 +41,7 @@ func CheckSecret(secret triggers.Secret) error {
 		return nil
 	}
 	if key, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(key) == 0 {
-		return triggers.Invalid("NOT_ALLOWED", "secret",
+		return triggers.Invalid(triggers.CodeNotAllowed, "secret",
 			"a secret that begins with %s must go on in padded base64, which is its key; leave the prefix out to sign by the text", secretPrefix)
 	}
 	return nil

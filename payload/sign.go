@@ -1,11 +1,11 @@
 package payload
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"strconv"
+	"sync"
 	"time"
 
 	"portalhook/triggers"
@@ -14,15 +14,20 @@ import (
 // The headers that Sign makes, spelt as receivers' documentation spells them. An http.Header keeps this spelling on the wire
 // when it is assigned by index; Set would change it.
 const (
-	HeaderID        = "webhook-id"             // the delivery's id, the same on every attempt
-	HeaderTimestamp = "webhook-timestamp"      // seconds since 1970, of the attempt
-	HeaderSignature = "webhook-signature"      // v1,<base64>; several, separated by spaces, while a rotated secret is valid
-	HeaderEsri      = "x-esriHook-Signature"   // sha256=<base64>
-	HeaderQlik      = "Qlik-Signature"         // <lower-case hex>
-	HeaderSecret    = "secret"                 // the secret itself, as portals before 11.2 sent it
-	standardPrefix  = "v1,"                    // of each signature in HeaderSignature
-	esriPrefix      = "sha256="                // of HeaderEsri's value
-	standardLength  = len(standardPrefix) + 44 // 44: 32 bytes in padded base64
+	HeaderID        = "webhook-id"           // the delivery's id, the same on every attempt
+	HeaderTimestamp = "webhook-timestamp"    // seconds since 1970, of the attempt
+	HeaderSignature = "webhook-signature"    // v1,<base64>; several, separated by spaces, while a rotated secret is valid
+	HeaderEsri      = "x-esriHook-Signature" // sha256=<base64>
+	HeaderQlik      = "Qlik-Signature"       // <lower-case hex>
+	HeaderSecret    = "secret"               // the secret itself, as portals before 11.2 sent it
+)
+
+const (
+	standardPrefix = "v1,"     // of each signature in HeaderSignature
+	esriPrefix     = "sha256=" // of HeaderEsri's value
+	base64Length   = 44        // of 32 bytes, padded
+	standardLength = len(standardPrefix) + base64Length
+	ownLength      = 2 * sha256.Size // of the longer of the families' own values
 )
 
 // Signing is all that the headers of one attempt depend on.
@@ -49,45 +54,73 @@ func Sign(s Signing) [][2]string {
 		return headers
 	}
 
-	signatures := make([]byte, 0, len(s.Secrets)*(standardLength+1))
-	var sum [sha256.Size]byte
-	for i, secret := range s.Secrets {
-		if i > 0 {
-			signatures = append(signatures, ' ')
+	pooled := texts.Get().(*[]byte)
+	text := append((*pooled)[:sha256.BlockSize], s.ID...)
+	text = append(text, '.')
+	text = append(text, timestamp...)
+	text = append(text, '.')
+	text = append(text, s.Body...)
+	// The values are written one after the other and cut from one string.
+	values := make([]byte, 0, len(s.Secrets)*(standardLength+1)+ownLength)
+	for _, secret := range s.Secrets {
+		if secret.IsZero() {
+			continue // an empty key would be anybody's
 		}
-		signatures = append(signatures, standardPrefix...)
-		signatures = base64.StdEncoding.AppendEncode(signatures, standardMAC(sum[:0], Key(secret), s.ID, timestamp, s.Body))
+		if len(values) > 0 {
+			values = append(values, ' ')
+		}
+		sum := mac(Key(secret), text)
+		values = base64.StdEncoding.AppendEncode(append(values, standardPrefix...), sum[:])
 	}
-	headers = append(headers, [2]string{HeaderSignature, string(signatures)})
+	end := len(values)
 
 	present := s.Secrets[0].Reveal()
-	own := bodyMAC(sum[:0], present, s.Body)
-	if s.Cloud {
-		return append(headers, [2]string{HeaderQlik, hex.EncodeToString(own)})
+	text = append(text[:sha256.BlockSize], s.Body...)
+	sum := mac([]byte(present), text)
+	if cap(text) <= keptText {
+		*pooled = text
 	}
-	headers = append(headers, [2]string{HeaderEsri, esriPrefix + base64.StdEncoding.EncodeToString(own)})
-	if s.Plain {
+	texts.Put(pooled)
+
+	own := HeaderEsri
+	if s.Cloud {
+		own = HeaderQlik
+		values = hex.AppendEncode(values, sum[:])
+	} else {
+		values = base64.StdEncoding.AppendEncode(append(values, esriPrefix...), sum[:])
+	}
+	both := string(values)
+	headers = append(headers, [2]string{HeaderSignature, both[:end]}, [2]string{own, both[end:]})
+	if s.Plain && !s.Cloud {
 		headers = append(headers, [2]string{HeaderSecret, present})
 	}
 	return headers
 }
 
-// standardMAC appends the Standard Webhooks signature of specification 1.0.0, not yet in base64.
-func standardMAC(dst, key []byte, id, timestamp string, body []byte) []byte {
-	var room [64]byte
-	signed := append(room[:0], id...)
-	signed = append(signed, '.')
-	signed = append(signed, timestamp...)
-	signed = append(signed, '.')
-	mac := hmac.New(sha256.New, key)
-	mac.Write(signed)
-	mac.Write(body)
-	return mac.Sum(dst)
-}
+// texts holds buffers for what is signed: a block that mac fills, then the text.
+var texts = sync.Pool{New: func() any {
+	text := make([]byte, sha256.BlockSize, 2048)
+	return &text
+}}
 
-// bodyMAC appends what Esri's and Qlik's receivers compute: the body alone, keyed by the secret's text.
-func bodyMAC(dst []byte, secret string, body []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	return mac.Sum(dst)
+// keptText is the largest buffer, in bytes, that waits for the next delivery.
+const keptText = 64 << 10
+
+// mac is HMAC-SHA256 (RFC 2104) of what follows the first block of text; it overwrites that block. Written out over Sum256 it takes
+// no allocation and two thirds of the time of crypto/hmac, twice for every delivery. Verify uses crypto/hmac, so each holds the
+// other.
+func mac(key, text []byte) [sha256.Size]byte {
+	if len(key) > sha256.BlockSize {
+		sum := sha256.Sum256(key)
+		key = sum[:]
+	}
+	var outer [sha256.BlockSize + sha256.Size]byte
+	copy(outer[:], key)
+	for i, b := range outer[:sha256.BlockSize] {
+		text[i] = b ^ 0x36
+		outer[i] = b ^ 0x5c
+	}
+	inner := sha256.Sum256(text)
+	copy(outer[sha256.BlockSize:], inner[:])
+	return sha256.Sum256(outer[:])
 }

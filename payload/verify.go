@@ -74,7 +74,7 @@ func checkStandard(r Received, value string) error {
 		return ErrTimestamp
 	}
 	return r.any(func(secret triggers.Secret) bool {
-		want := standardMAC(nil, Key(secret), r.Header(HeaderID), timestamp, r.Body)
+		want := hmacOf(Key(secret), []byte(r.Header(HeaderID)+"."+timestamp+"."), r.Body)
 		for signature := range strings.FieldsSeq(value) {
 			encoded, ok := strings.CutPrefix(signature, standardPrefix)
 			if ok && sameBase64(encoded, want) {
@@ -99,7 +99,7 @@ func checkEsri(r Received, value string) error {
 		return ErrSignature
 	}
 	return r.any(func(secret triggers.Secret) bool {
-		return sameBase64(encoded, bodyMAC(nil, secret.Reveal(), r.Body))
+		return sameBase64(encoded, hmacOf([]byte(secret.Reveal()), r.Body))
 	})
 }
 
@@ -109,7 +109,7 @@ func checkQlik(r Received, value string) error {
 		return ErrSignature
 	}
 	return r.any(func(secret triggers.Secret) bool {
-		return hmac.Equal(got, bodyMAC(nil, secret.Reveal(), r.Body))
+		return hmac.Equal(got, hmacOf([]byte(secret.Reveal()), r.Body))
 	})
 }
 
@@ -130,6 +130,14 @@ func (r Received) any(holds func(triggers.Secret) bool) error {
 		}
 	}
 	return ErrSignature
+}
+
+func hmacOf(key []byte, parts ...[]byte) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		h.Write(part)
+	}
+	return h.Sum(nil)
 }
 
 // sameBase64 compares in constant time, by the decoded bytes: one signature has one spelling only when padding is strict.
