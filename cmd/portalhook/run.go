@@ -15,8 +15,9 @@ import (
 type commandLine struct {
 	Help helpFlag `help:"Show help; after a command, that command's." short:"h"`
 
-	Listen listenCommand `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Emit     emitCommand     `cmd:"" help:"Tell a server what happened: one event, or a file of them."`
+	Listen   listenCommand   `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
 const description = `Portalhook delivers what happens in a portal to the webhooks that want to know.
@@ -37,6 +38,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	case err == nil, errors.Is(err, errHelpShown):
 		return exitOK
 	case errors.Is(err, errShown):
+		return exitFailed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(std.err, "portalhook: interrupted")
 		return exitFailed
 	case errors.As(err, &failed):
 		fmt.Fprintf(std.err, "portalhook: %v\n", err)

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// serverFlags say which server a command talks to, and as whom.
+type serverFlags struct {
+	Server string `help:"The server's URL." default:"http://127.0.0.1:8080" env:"PORTALHOOK_SERVER" placeholder:"URL"`
+	Key    string `help:"An API key of that server." env:"PORTALHOOK_KEY" placeholder:"KEY"`
+}
+
+// Validate is called by kong once the flags are read.
+func (s *serverFlags) Validate() error {
+	base, err := url.Parse(s.Server)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return fmt.Errorf("--server: %q is not a URL such as http://127.0.0.1:8080", s.Server)
+	}
+	return nil
+}
+
+func (s *serverFlags) client() *client {
+	return &client{base: strings.TrimRight(s.Server, "/"), key: s.Key, http: &http.Client{Timeout: requestTimeout}}
+}
+
+const (
+	// requestTimeout bounds one request to a server, answer included.
+	requestTimeout = 60 * time.Second
+	// maxAnswer is the largest answer that is read, in bytes.
+	maxAnswer = 64 << 20
+)
+
+// client speaks to a server's JSON API.
+type client struct {
+	base string // without a slash at the end
+	key  string
+	http *http.Client
+}
+
+// call sends in (nil: no body) as JSON and reads the answer into out (nil: it is dropped). An answer that is no success is an
+// *apiError; a server that cannot be reached, or that refuses the key, is a failure with exitUnreachable.
+func (c *client) call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+	}
+	answer, err := c.send(ctx, method, path, "application/json", body)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("%s %s: the answer was not understood: %w", method, path, err)
+	}
+	return nil
+}
+
+// send is call for a body that is bytes already.
+func (c *client) send(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
+		}
+		return nil, unanswered(c.base+" cannot be reached", plainCause(err))
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, unanswered(c.base+" broke off its answer", err)
+	}
+	if !succeeded(response.StatusCode) {
+		return nil, refusal(response, answer, c.key != "")
+	}
+	return answer, nil
+}
+
+// noAnswer is the cause of a request's failure when the network, not the server, failed it.
+type noAnswer struct {
+	what  string
+	cause error
+}
+
+func (n *noAnswer) Error() string { return n.what + ": " + n.cause.Error() }
+func (n *noAnswer) Unwrap() error { return n.cause }
+
+func unanswered(what string, cause error) error {
+	return &failure{status: exitUnreachable, cause: &noAnswer{what: what, cause: cause}}
+}
+
+// plainCause takes from a client's error what it says twice: method and URL.
+func plainCause(err error) error {
+	var wrapped *url.Error
+	if !errors.As(err, &wrapped) {
+		return err
+	}
+	var refused *net.OpError
+	if errors.As(wrapped.Err, &refused) && refused.Op == "dial" {
+		return refused.Err
+	}
+	return wrapped.Err
+}
+
+// apiError is a server's refusal in the JSON API's form.
+type apiError struct {
+	Status     int
+	Code       string
+	Detail     string
+	Field      string
+	Index      int // in a batch; -1 outside one
+	TraceID    string
+	RetryAfter time.Duration // zero: the server did not say
+}
+
+func (e *apiError) Error() string {
+	text := e.Detail
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	if e.Index >= 0 {
+		text = fmt.Sprintf("event %d: %s", e.Index, text)
+	}
+	if e.Status >= http.StatusInternalServerError && e.TraceID != "" {
+		text += " (trace " + e.TraceID + ")"
+	}
+	return text
+}
+
+// refusalBody is {"errors":[{"code","title","detail","field","index"}],"traceId"}.
+type refusalBody struct {
+	Errors []struct {
+		Code   string `json:"code"`
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+		Field  string `json:"field"`
+		Index  *int   `json:"index"`
+	} `json:"errors"`
+	TraceID string `json:"traceId"`
+}
+
+// refusal turns an answer that is no success into an error; withKey says whether a key was sent.
+func refusal(response *http.Response, answer []byte, withKey bool) error {
+	e := &apiError{Status: response.StatusCode, Index: -1, RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+	var body refusalBody
+	if err := json.Unmarshal(answer, &body, jsontext.AllowDuplicateNames(true)); err == nil && len(body.Errors) > 0 {
+		first := body.Errors[0]
+		e.Code, e.Field, e.TraceID = first.Code, first.Field, body.TraceID
+		e.Detail = first.Detail
+		if e.Detail == "" {
+			e.Detail = first.Title
+		}
+		if first.Index != nil {
+			e.Index = *first.Index
+		}
+	} else {
+		e.Detail = "the server answered " + response.Status
+	}
+	switch {
+	case e.Status == http.StatusUnauthorized && !withKey:
+		return unreachablef("the server wants a key: give --key or set PORTALHOOK_KEY")
+	case e.Status == http.StatusUnauthorized:
+		return unreachablef("the server does not know the key, or it has expired or been revoked")
+	case e.Status == http.StatusForbidden && e.Code == "FORBIDDEN":
+		return unreachablef("the key may not do this: %w", e)
+	}
+	return e
+}
+
+// retryAfter reads the header of that name, in either of its forms; zero when it is absent, unreadable or past.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, maxRetryAfterSeconds)) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(0, date.Sub(now))
+	}
+	return 0
+}
+
+// maxRetryAfterSeconds bounds what a server may ask, so that no number overflows: a day.
+const maxRetryAfterSeconds = 24 * 60 * 60
