@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// table is text in aligned columns. The cells are plain; colour is put on whole cells, outside their width.
+type table struct {
+	header []string
+	rows   [][]cell
+}
+
+// cell is a piece of a row, and how it is coloured.
+type cell struct {
+	text  string
+	paint func(string) string // nil: not at all
+}
+
+func (t *table) add(texts ...string) {
+	row := make([]cell, len(texts))
+	for i, text := range texts {
+		row[i] = cell{text: text}
+	}
+	t.rows = append(t.rows, row)
+}
+
+const columnGap = "  "
+
+// print writes the table. No line ends in blanks; the last column is not filled up.
+func (t *table) print(w io.Writer, p paint) error {
+	widths := make([]int, len(t.header))
+	header := make([]cell, len(t.header))
+	for i, name := range t.header {
+		header[i] = cell{text: name, paint: p.bold}
+	}
+	rows := append([][]cell{header}, t.rows...)
+	for _, row := range rows {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	var b bytes.Buffer
+	for _, row := range rows {
+		blanks := 0 // owed before the next text
+		for i, c := range row {
+			if c.text != "" {
+				b.WriteString(strings.Repeat(" ", blanks))
+				blanks = 0
+				if c.paint != nil {
+					b.WriteString(c.paint(c.text))
+				} else {
+					b.WriteString(c.text)
+				}
+			}
+			blanks += widths[i] - utf8.RuneCountInString(c.text) + len(columnGap)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
