@@ -87,10 +87,14 @@ func restOf(r triggers.Resource, t *triggers.Trigger) rest {
 	switch {
 	case !t.Rest:
 		return nothing
-	case r == triggers.FeatureServices || r == triggers.Geoprocessing:
+	case isService(r):
 		return anything
 	}
 	return something
+}
+
+func isService(r triggers.Resource) bool {
+	return r == triggers.FeatureServices || r == triggers.Geoprocessing
 }
 
 // share gives the matcher of the same text that was first seen.

@@ -58,6 +58,11 @@ func TestTableMatchesAsTheSpecificationDoes(t *testing.T) {
 				got := table.Match(tenant, &events[i], []router.Hit{{Webhook: 99}})
 				require.Equal(t, router.Hit{Webhook: 99}, got[0], "what was in dst stays")
 				require.Equal(t, want, append([]router.Hit(nil), got[1:]...), "%s in %v", events[i].String(), spec[tenant])
+				if compared%5 == 0 { // explaining is slow: every trigger is compiled anew
+					for webhook, ts := range spec[tenant] {
+						requireExplained(t, ts, &events[i], want, webhook)
+					}
+				}
 				compared++
 				heard += len(want)
 			}
@@ -122,6 +127,7 @@ func FuzzMatch(f *testing.F) {
 			}
 			want := naiveTable{1: ts}.match(&uri)
 			require.Equal(t, want, table.Match(1, &uri, nil))
+			requireExplained(t, ts, &uri, want, 1)
 		}
 	})
 }
