@@ -16,23 +16,23 @@ const DigestSize = 16
 func Digest(ev *triggers.Event) [DigestSize]byte {
 	var room [1024]byte
 	d := digest(room[:0])
-	d.text(ev.URI.Resource.String())
-	d.text(triggers.OperationName(ev.URI.Resource, ev.URI.Operation))
-	d.text(ev.URI.Folder)
-	d.text(ev.URI.ID)
-	d.text(ev.Username)
-	d.text(ev.UserID)
-	d.optional(ev.When, ev.HasWhen)
-	d.text(ev.OwnerID)
-	d.number(int64(len(ev.Audience)))
+	d = d.text(ev.URI.Resource.String())
+	d = d.text(triggers.OperationName(ev.URI.Resource, ev.URI.Operation))
+	d = d.text(ev.URI.Folder)
+	d = d.text(ev.URI.ID)
+	d = d.text(ev.Username)
+	d = d.text(ev.UserID)
+	d = d.optional(ev.When, ev.HasWhen)
+	d = d.text(ev.OwnerID)
+	d = d.number(int64(len(ev.Audience)))
 	for _, user := range ev.Audience {
-		d.text(user)
+		d = d.text(user)
 	}
-	d.raw(ev.Properties)
-	d.raw(ev.Data)
-	d.raw(ev.Extensions)
-	if s := ev.Service; s != nil {
-		d.service(s)
+	d = d.raw(ev.Properties)
+	d = d.raw(ev.Data)
+	d = d.raw(ev.Extensions)
+	if ev.Service != nil {
+		d = d.service(ev.Service)
 	}
 	sum := sha256.Sum256(d)
 	return [DigestSize]byte(sum[:])
@@ -41,42 +41,35 @@ func Digest(ev *triggers.Event) [DigestSize]byte {
 // digest is the encoding that is summed: fields in a fixed order, each text after its length, so that no two events share one.
 type digest []byte
 
-func (d *digest) number(n int64) { *d = binary.AppendVarint(*d, n) }
+func (d digest) number(n int64) digest { return binary.AppendVarint(d, n) }
 
-func (d *digest) optional(n int64, is bool) {
+func (d digest) text(t string) digest { return append(d.number(int64(len(t))), t...) }
+
+func (d digest) raw(t []byte) digest { return append(d.number(int64(len(t))), t...) }
+
+// optional tells a number from its absence, zero included.
+func (d digest) optional(n int64, is bool) digest {
 	if !is {
-		*d = append(*d, 0)
-		return
+		return append(d, 0)
 	}
-	*d = append(*d, 1)
-	d.number(n)
+	return append(d, 1).number(n)
 }
 
-func (d *digest) text(t string) {
-	d.number(int64(len(t)))
-	*d = append(*d, t...)
-}
-
-func (d *digest) raw(t []byte) {
-	d.number(int64(len(t)))
-	*d = append(*d, t...)
-}
-
-func (d *digest) service(s *triggers.ServiceFacts) {
-	d.text(s.ServiceName)
-	d.text(s.FolderName)
-	if s.LayerID != nil {
-		d.optional(*s.LayerID, true)
-	} else {
-		d.optional(0, false)
+func (d digest) service(s *triggers.ServiceFacts) digest {
+	d = d.text(s.ServiceName)
+	d = d.text(s.FolderName)
+	layer, is := int64(0), s.LayerID != nil
+	if is {
+		layer = *s.LayerID
 	}
-	d.number(int64(len(s.ServerGens)))
+	d = d.optional(layer, is)
+	d = d.number(int64(len(s.ServerGens)))
 	for _, gen := range s.ServerGens {
-		d.number(gen)
+		d = d.number(gen)
 	}
-	d.text(s.ChangesURL)
-	d.text(s.JobID)
-	d.text(s.TaskName)
-	d.text(s.StatusURL)
-	d.text(s.Status)
+	d = d.text(s.ChangesURL)
+	d = d.text(s.JobID)
+	d = d.text(s.TaskName)
+	d = d.text(s.StatusURL)
+	return d.text(s.Status)
 }
