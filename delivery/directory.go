@@ -1,0 +1,337 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portalhook/router"
+	"portalhook/triggers"
+)
+
+// WebhookStore keeps webhooks and tenants. A webhook given to it is complete and valid.
+type WebhookStore interface {
+	Tenants(ctx context.Context) ([]triggers.Tenant, error)
+	// SaveTenant adds a tenant, drawing its Key, or changes it; a new portal URL gives its webhooks new revisions.
+	SaveTenant(ctx context.Context, tenant *triggers.Tenant) error
+	EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error
+	Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error)
+	// CreateWebhook draws Key and Revision and sets them; more than limit webhooks in the tenant is an error.
+	CreateWebhook(ctx context.Context, w *triggers.Webhook, limit int) error
+	// UpdateWebhook changes the webhook with this Tenant and ID and sets Revision; triggers.ErrNotFound when there is none.
+	UpdateWebhook(ctx context.Context, w *triggers.Webhook) error
+	// DeleteWebhook cancels what waits for the webhook; triggers.ErrNotFound when there is none.
+	DeleteWebhook(ctx context.Context, tenant uint32, id triggers.WebhookID) error
+}
+
+// Directory holds every webhook and tenant in memory, in step with the store and with the table that events are matched against:
+// when a save returns, the next event is matched by it. Reading takes no lock.
+type Directory struct {
+	store WebhookStore
+	table *router.Table
+	limit int
+
+	// tenancy is held for reading by every save of a webhook, and whole by a save of a tenant, which touches all its webhooks.
+	tenancy sync.RWMutex
+	saving  [64]sync.Mutex // of one webhook each, by its id: saves of one webhook are serialised
+	byKey   pages
+	byID    sync.Map // webhookName to *entry
+	tenants sync.Map // uint32 to *triggers.Tenant
+
+	// changed is called after a webhook has changed, removed after it has gone; set by the dispatcher before it starts.
+	changed func(*entry)
+	removed func(*entry)
+}
+
+type webhookName struct {
+	tenant uint32
+	id     triggers.WebhookID
+}
+
+// entry is one webhook in the directory, from its creation to its end.
+type entry struct {
+	webhook atomic.Pointer[triggers.Webhook]
+	target  atomic.Pointer[target] // of the webhook, made when first asked for
+	gone    atomic.Bool
+	lane    *lane // the dispatcher's, guarded by its lock
+}
+
+// DirectoryConfig is what a Directory is made from.
+type DirectoryConfig struct {
+	Store WebhookStore  // needed
+	Table *router.Table // needed
+	// MaxWebhooks is how many webhooks a tenant may have.
+	MaxWebhooks int
+}
+
+// NewDirectory loads all tenants and webhooks.
+func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
+	d := &Directory{
+		store: config.Store, table: config.Table, limit: config.MaxWebhooks,
+		changed: func(*entry) {}, removed: func(*entry) {},
+	}
+	tenants, err := d.store.Tenants(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load tenants: %w", err)
+	}
+	for i := range tenants {
+		d.tenants.Store(tenants[i].Key, &tenants[i])
+	}
+	listening := make(map[uint32][]*triggers.Webhook)
+	err = d.store.EachWebhook(ctx, func(w *triggers.Webhook) error {
+		d.add(w)
+		if listens(w) {
+			listening[w.Tenant] = append(listening[w.Tenant], w)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load webhooks: %w", err)
+	}
+	for tenant, webhooks := range listening {
+		d.table.Load(tenant, func(yield func(uint32, []triggers.Trigger) bool) {
+			for _, w := range webhooks {
+				if !yield(w.Key, w.Triggers) {
+					return
+				}
+			}
+		})
+	}
+	return d, nil
+}
+
+// listens reports whether events are matched for the webhook. One that the server switched off goes on listening: what it would have
+// got is kept as skipped.
+func listens(w *triggers.Webhook) bool { return w.Enabled || switchedOff(w) }
+
+// switchedOff reports whether the server itself switched the webhook off.
+func switchedOff(w *triggers.Webhook) bool { return !w.Enabled && w.DisabledReasonCode != "" }
+
+// Get is the webhook with the store's number, nil when there is none. It must not be changed.
+func (d *Directory) Get(key uint32) *triggers.Webhook {
+	if e := d.byKey.get(key); e != nil {
+		return e.webhook.Load()
+	}
+	return nil
+}
+
+// ByID is a tenant's webhook, triggers.ErrNotFound when there is none. It must not be changed.
+func (d *Directory) ByID(tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
+	e, err := d.find(tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	return e.webhook.Load(), nil
+}
+
+// Webhooks are a tenant's, in no order.
+func (d *Directory) Webhooks(tenant uint32) iter.Seq[*triggers.Webhook] {
+	return func(yield func(*triggers.Webhook) bool) {
+		d.byID.Range(func(name, found any) bool {
+			return name.(webhookName).tenant != tenant || yield(found.(*entry).webhook.Load())
+		})
+	}
+}
+
+// Tenant is the tenant with the store's number, the zero value when there is none.
+func (d *Directory) Tenant(key uint32) triggers.Tenant {
+	if tenant, ok := d.tenants.Load(key); ok {
+		return *tenant.(*triggers.Tenant)
+	}
+	return triggers.Tenant{}
+}
+
+// Create stores a new webhook and sets its Key and Revision. The next event hears it.
+func (d *Directory) Create(ctx context.Context, w *triggers.Webhook) error {
+	d.tenancy.RLock()
+	defer d.tenancy.RUnlock()
+	lock := d.lockOf(w.ID)
+	lock.Lock()
+	defer lock.Unlock()
+	stored := *w
+	if err := d.store.CreateWebhook(ctx, &stored, d.limit); err != nil {
+		return err
+	}
+	*w = stored
+	d.add(&stored)
+	if listens(&stored) {
+		d.table.Put(stored.Tenant, stored.Key, stored.Triggers)
+	}
+	return nil
+}
+
+// Update changes a webhook and returns it as it is then. Change is given a copy whose slices it must replace rather than write
+// into; an error of its own is returned as it is, and nothing has changed. The next event hears the change, and work that was held
+// while the webhook was off goes on when it is on. It is triggers.ErrNotFound when there is no such webhook.
+func (d *Directory) Update(
+	ctx context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error,
+) (*triggers.Webhook, error) {
+	d.tenancy.RLock()
+	defer d.tenancy.RUnlock()
+	lock := d.lockOf(id)
+	lock.Lock()
+	defer lock.Unlock()
+	e, err := d.find(tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	before := e.webhook.Load()
+	w := *before
+	if err := change(&w); err != nil {
+		return nil, err
+	}
+	w.Key, w.ID, w.Tenant, w.Revision = before.Key, before.ID, before.Tenant, before.Revision
+	if w.Enabled {
+		w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
+	}
+	if err := d.store.UpdateWebhook(ctx, &w); err != nil {
+		return nil, err
+	}
+	d.put(e, &w)
+	return &w, nil
+}
+
+// put makes a stored webhook the present one.
+func (d *Directory) put(e *entry, w *triggers.Webhook) {
+	e.webhook.Store(w)
+	if listens(w) {
+		d.table.Put(w.Tenant, w.Key, w.Triggers)
+	} else {
+		d.table.Remove(w.Tenant, w.Key)
+	}
+	d.changed(e)
+}
+
+// Delete removes a webhook and cancels what waits for it. It is triggers.ErrNotFound when there is no such webhook.
+func (d *Directory) Delete(ctx context.Context, tenant uint32, id triggers.WebhookID) error {
+	d.tenancy.RLock()
+	defer d.tenancy.RUnlock()
+	lock := d.lockOf(id)
+	lock.Lock()
+	defer lock.Unlock()
+	e, err := d.find(tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := d.store.DeleteWebhook(ctx, tenant, id); err != nil {
+		return err
+	}
+	key := e.webhook.Load().Key
+	e.gone.Store(true)
+	d.byID.Delete(webhookName{tenant, id})
+	d.byKey.set(key, nil)
+	d.table.Remove(tenant, key)
+	d.removed(e)
+	return nil
+}
+
+// SaveTenant stores a tenant, sets its Key when it is new, and takes up what changed for its webhooks.
+func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
+	d.tenancy.Lock()
+	defer d.tenancy.Unlock()
+	stored := *tenant
+	if err := d.store.SaveTenant(ctx, &stored); err != nil {
+		return err
+	}
+	*tenant = stored
+	before := d.Tenant(stored.Key)
+	d.tenants.Store(stored.Key, &stored)
+	if before.PortalURL == stored.PortalURL {
+		return nil
+	}
+	for w := range d.Webhooks(stored.Key) {
+		fresh, err := d.store.Webhook(ctx, w.Tenant, w.ID)
+		if err != nil {
+			return fmt.Errorf("webhook %s: %w", w.ID, err)
+		}
+		if e := d.byKey.get(w.Key); e != nil {
+			d.put(e, fresh)
+		}
+	}
+	return nil
+}
+
+func (d *Directory) add(w *triggers.Webhook) {
+	e := new(entry)
+	e.webhook.Store(w)
+	d.byKey.set(w.Key, e)
+	d.byID.Store(webhookName{w.Tenant, w.ID}, e)
+}
+
+func (d *Directory) find(tenant uint32, id triggers.WebhookID) (*entry, error) {
+	e, ok := d.byID.Load(webhookName{tenant, id})
+	if !ok {
+		return nil, fmt.Errorf("webhook %s: %w", id, triggers.ErrNotFound)
+	}
+	return e.(*entry), nil
+}
+
+func (d *Directory) lockOf(id triggers.WebhookID) *sync.Mutex {
+	return &d.saving[int(id[15])%len(d.saving)]
+}
+
+// targetOf is what attempts for the entry's present webhook need.
+func (d *Directory) targetOf(e *entry) *target {
+	w := e.webhook.Load()
+	if t := e.target.Load(); t != nil && t.webhook == w {
+		return t
+	}
+	tenant := d.Tenant(w.Tenant)
+	t := newTarget(w, RevisionOf(w, &tenant))
+	e.target.Store(t)
+	return t
+}
+
+// pages maps webhook keys, which are small and dense, to their entries. Reading takes no lock.
+type pages struct {
+	growing sync.Mutex
+	list    atomic.Pointer[[]*page]
+}
+
+const pageSize = 1024
+
+type page [pageSize]atomic.Pointer[entry]
+
+func (p *pages) get(key uint32) *entry {
+	list := p.list.Load()
+	if list == nil || int(key/pageSize) >= len(*list) {
+		return nil
+	}
+	return (*list)[key/pageSize][key%pageSize].Load()
+}
+
+func (p *pages) set(key uint32, e *entry) {
+	p.growing.Lock()
+	defer p.growing.Unlock()
+	var list []*page
+	if old := p.list.Load(); old != nil {
+		list = *old
+	}
+	if need := int(key/pageSize) + 1; need > len(list) {
+		grown := make([]*page, need)
+		for i := copy(grown, list); i < need; i++ {
+			grown[i] = new(page)
+		}
+		list = grown
+		p.list.Store(&grown)
+	}
+	list[key/pageSize][key%pageSize].Store(e)
+}
+
+// each calls visit for every entry.
+func (p *pages) each(visit func(*entry)) {
+	list := p.list.Load()
+	if list == nil {
+		return
+	}
+	for _, page := range *list {
+		for i := range page {
+			if e := page[i].Load(); e != nil {
+				visit(e)
+			}
+		}
+	}
+}

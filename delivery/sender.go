@@ -1,0 +1,334 @@
+package delivery
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"portalhook/payload"
+	"portalhook/triggers"
+)
+
+// Bounds of what is read and kept of an answer's body.
+const (
+	readBodyMost = 64 << 10 // decoded
+	keptBody     = 16 << 10
+)
+
+// omitted stands in history where a secret was.
+const omitted = "**OMITTED**"
+
+// target is what the attempts of one version of a webhook need, worked out once.
+type target struct {
+	webhook  *triggers.Webhook
+	revision payload.Revision
+	url      *url.URL
+	urlErr   error  // why there is no url
+	host     string // scheme://name:port
+	schedule Schedule
+	timeout  time.Duration
+	// headers are the custom ones, under the spelling they go out with; overridden tells which of ours they replace.
+	headers    [][2]string
+	overridden map[string]bool
+	// hidden are the texts that must not be seen in history though a receiver echoes them.
+	hidden [][]byte
+}
+
+func newTarget(w *triggers.Webhook, revision payload.Revision) *target {
+	t := &target{webhook: w, revision: revision, schedule: ScheduleFor(w.Retry), timeout: timeoutFor(w)}
+	t.url, t.urlErr = url.Parse(w.URL)
+	if t.urlErr == nil {
+		t.host = hostOf(t.url)
+	}
+	for _, list := range [][]triggers.Header{w.Headers, w.EncryptedHeaders} {
+		for _, header := range list {
+			t.headers = append(t.headers, [2]string{header.Name, header.Value.Reveal()})
+			if t.overridden == nil {
+				t.overridden = make(map[string]bool)
+			}
+			t.overridden[textproto.CanonicalMIMEHeaderKey(header.Name)] = true
+		}
+	}
+	t.hide(w.Secret)
+	for _, old := range w.OldSecrets {
+		t.hide(old.Secret)
+	}
+	for _, header := range w.EncryptedHeaders {
+		t.hide(header.Value)
+	}
+	return t
+}
+
+// hide leaves texts of a few characters alone: they are no secrets, and blotting them out would ruin the answer.
+func (t *target) hide(secret triggers.Secret) {
+	const least = 6
+	if text := secret.Reveal(); len(text) >= least {
+		t.hidden = append(t.hidden, []byte(text))
+	}
+}
+
+// hostOf is scheme, name and port: what shares a fate.
+func hostOf(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "http":
+		port = "80"
+	default:
+		port = "443"
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// secrets are those that sign now: the present one first, then the rotated ones whose time has not come.
+func (t *target) secrets(now time.Time) []triggers.Secret {
+	if t.webhook.Secret.IsZero() {
+		return nil
+	}
+	secrets := make([]triggers.Secret, 1, 1+len(t.webhook.OldSecrets))
+	secrets[0] = t.webhook.Secret
+	for _, old := range t.webhook.OldSecrets {
+		if now.Before(old.Until) {
+			secrets = append(secrets, old.Secret)
+		}
+	}
+	return secrets
+}
+
+// sender makes single attempts.
+type sender struct {
+	transport http.RoundTripper
+	userAgent string
+	clock     *Clock
+}
+
+// shipment is one delivery as an attempt needs it.
+type shipment struct {
+	id       triggers.ID
+	revision *payload.Revision // of the bytes; the target's is of the URL and headers
+	builtAt  time.Time
+	events   []payload.Event
+	tries    int
+	dueAt    time.Time
+}
+
+// answer is what came of an attempt.
+type answer struct {
+	attempt    *Attempt
+	outcome    Outcome
+	reason     string
+	retryAfter time.Duration
+}
+
+// send makes one attempt, within the target's time limit and ctx. Nothing it returns holds a secret.
+func (s *sender) send(ctx context.Context, to *target, it *shipment) answer {
+	now := s.clock.Now()
+	attempt := &Attempt{
+		Number:    it.tries + 1,
+		StartedAt: now,
+		Waited:    max(now.Sub(it.dueAt), 0),
+		Revision:  to.revision.Number,
+	}
+	progress := &steps{began: time.Now()}
+	progress.deadline = progress.began.Add(to.timeout)
+	asked, err := s.exchange(ctx, to, it, attempt, progress)
+	attempt.Total = time.Since(progress.began)
+	if err != nil && progress.resolving() && errors.Is(err, context.DeadlineExceeded) {
+		err = &net.DNSError{Err: "no answer before the deadline", Name: to.url.Hostname(), IsTimeout: true}
+	}
+	attempt.DNS, attempt.Connect, attempt.TLS = progress.at(stepDNS), progress.at(stepConnect), progress.at(stepTLS)
+
+	outcome := Classify(attempt.StatusCode, err)
+	why := string(to.conceal([]byte(reason(attempt.StatusCode, err))))
+	attempt.Outcome = outcome
+	if err != nil {
+		attempt.Error = why
+	}
+	return answer{attempt: attempt, outcome: outcome, reason: why, retryAfter: asked}
+}
+
+// exchange sends the request and reads the answer into attempt. It returns what Retry-After asked for.
+func (s *sender) exchange(ctx context.Context, to *target, it *shipment, attempt *Attempt, progress *steps) (time.Duration, error) {
+	request, err := s.request(to, it, attempt)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errUnsendable, err)
+	}
+	ctx, cancel := context.WithDeadline(context.WithValue(ctx, stepsKey{}, progress), progress.deadline)
+	defer cancel()
+	response, err := s.transport.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		return 0, err
+	}
+	attempt.FirstByte = time.Since(progress.began)
+	attempt.StatusCode = response.StatusCode
+	attempt.ResponseHeaders = to.keptHeaders(response.Header)
+	asked := retryAfter(response.Header, attempt.StartedAt)
+	body, truncated, err := readBody(response)
+	attempt.ResponseBody, attempt.Truncated = to.conceal(body), truncated
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return asked, err
+}
+
+// request builds and signs. The bytes that are signed are the bytes that are sent.
+func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Request, error) {
+	if to.urlErr != nil {
+		return nil, errors.New("the URL cannot be read") // the error would print it
+	}
+	body, err := payload.Build(make([]byte, 0, bodySize(it)), it.revision, it.builtAt, it.events)
+	if err != nil {
+		return nil, err
+	}
+	signed := payload.Sign(payload.Signing{
+		Secrets: to.secrets(attempt.StartedAt),
+		Plain:   to.webhook.PlainSecretHeader,
+		ID:      it.id.Delivery(),
+		At:      attempt.StartedAt,
+		Body:    body,
+		Cloud:   len(it.events) > 0 && it.events[0].URI.Resource == triggers.CloudTypes,
+	})
+	header := make(http.Header, 6+len(signed)+len(to.headers))
+	header["Content-Type"] = []string{it.revision.ContentType()}
+	header["User-Agent"] = []string{s.userAgent}
+	header["Accept-Encoding"] = []string{"identity"}
+	// A name without a value is not sent. It tells the transport that the request may be sent again on a new connection when an
+	// idle one turns out to be closed: receivers know repeats by the delivery's id.
+	header["X-Idempotency-Key"] = nil
+	for name := range to.overridden {
+		delete(header, name)
+	}
+	for _, pair := range to.headers {
+		header[pair[0]] = append(header[pair[0]], pair[1])
+	}
+	for i, pair := range signed {
+		header[pair[0]] = []string{pair[1]}
+		if pair[0] == payload.HeaderSecret {
+			signed[i][1] = omitted
+		}
+	}
+	attempt.Signed = signed
+
+	// Nothing is pooled: the transport may read a body after an attempt has ended.
+	return &http.Request{
+		Method:        http.MethodPost,
+		URL:           to.url,
+		Host:          to.url.Host,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	}, nil
+}
+
+// bodySize is room enough for the body of most deliveries.
+func bodySize(it *shipment) int {
+	const envelope = 320
+	size := envelope + len(it.revision.WebhookName) + len(it.revision.PortalURL)
+	for i := range it.events {
+		size += len(it.events[i].Body) + 1
+	}
+	return size
+}
+
+// scratch is where answers are read before what is kept of them is copied.
+var scratch = sync.Pool{New: func() any { return new([readBodyMost + 1]byte) }}
+
+// readBody reads at most 64 KiB of the decoded body, to its end when it is short, so that the connection can be used again, and
+// returns at most 16 KiB of it and whether that is less than there was. It closes the body. The error is the connection's: a body
+// that cannot be decoded is one of which nothing is kept.
+func readBody(response *http.Response) (kept []byte, truncated bool, err error) {
+	defer response.Body.Close()
+	if response.Body == http.NoBody || response.ContentLength == 0 {
+		return nil, false, nil
+	}
+	wire := &wireReader{from: response.Body, left: readBodyMost + 1}
+	var decoded io.Reader = wire
+	if strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+		decoder, err := gzip.NewReader(wire)
+		if err != nil {
+			return nil, true, wire.err
+		}
+		decoded = decoder
+	}
+	room := scratch.Get().(*[readBodyMost + 1]byte)
+	defer scratch.Put(room)
+	n := 0
+	for err == nil && n < len(room) {
+		var more int
+		more, err = decoded.Read(room[n:])
+		n += more
+	}
+	whole := errors.Is(err, io.EOF) && wire.left > 0 && !errors.Is(err, io.ErrUnexpectedEOF)
+	return slices.Clone(room[:min(n, keptBody)]), !whole || n > keptBody, wire.err
+}
+
+// wireReader limits what is read off the wire, since a compressed stream may be endless and decode to nothing, and remembers what
+// the connection said, which a decoder on top of it would cover up.
+type wireReader struct {
+	from io.Reader
+	left int
+	err  error // but for io.EOF
+}
+
+func (w *wireReader) Read(p []byte) (int, error) {
+	if w.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := w.from.Read(p[:min(len(p), w.left)])
+	w.left -= n
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+// keptHeaders are the answer's headers in order of their names, as many as fit, without cookies and our own secrets.
+func (t *target) keptHeaders(header http.Header) [][2]string {
+	names := make([]string, 0, len(header))
+	for name := range header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	kept := make([][2]string, 0, len(names))
+	size := 0
+	for _, name := range names {
+		for _, value := range header[name] {
+			if size += len(name) + len(value); size > keptHeaders {
+				return kept
+			}
+			if name == "Set-Cookie" {
+				value = omitted
+			}
+			if len(t.hidden) > 0 {
+				value = string(t.conceal([]byte(value)))
+			}
+			kept = append(kept, [2]string{name, value})
+		}
+	}
+	return kept
+}
+
+// conceal blots out the webhook's own secrets in what a receiver sent back.
+func (t *target) conceal(text []byte) []byte {
+	for _, secret := range t.hidden {
+		if bytes.Contains(text, secret) {
+			text = bytes.ReplaceAll(text, secret, []byte(omitted))
+		}
+	}
+	return text
+}

@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+const (
+	settleBatch = 512
+	// settleBuffer is how many ended attempts may wait for the store; workers wait when it is full, so that a store that does not
+	// settle is not fed with attempts that would have to be made again.
+	settleBuffer = 1024
+	settlePause  = time.Second // between two tries at a batch that could not be stored
+)
+
+// settler records ended attempts, as many together as have come while the last batch was stored.
+type settler struct {
+	queue   Queue
+	metrics *metrics
+	log     *slog.Logger
+	in      chan settling
+	done    chan struct{} // closed when all is recorded
+	giveUp  chan struct{} // closed when there is no more time
+}
+
+// settling is a settlement on its way, and who waits for it, if anybody does.
+type settling struct {
+	Settlement
+	settled chan<- struct{}
+}
+
+func newSettler(queue Queue, m *metrics, log *slog.Logger) *settler {
+	return &settler{
+		queue: queue, metrics: m, log: log,
+		in: make(chan settling, settleBuffer), done: make(chan struct{}), giveUp: make(chan struct{}),
+	}
+}
+
+func (s *settler) start() { go s.run() }
+
+// put hands a settlement over. It must not be called after stop.
+func (s *settler) put(one Settlement) { s.in <- settling{Settlement: one} }
+
+// putAndWait hands a settlement over and returns when it is recorded, or when ctx ends.
+func (s *settler) putAndWait(ctx context.Context, one Settlement) {
+	settled := make(chan struct{})
+	s.in <- settling{one, settled}
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}
+
+// stop records what has been handed over and ends the settler, within ctx as far as the store answers. What it cannot record is done
+// again after the next start.
+func (s *settler) stop(ctx context.Context) error {
+	close(s.in)
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	close(s.giveUp)
+	<-s.done
+	return ctx.Err()
+}
+
+func (s *settler) run() {
+	defer close(s.done)
+	var (
+		batch   = make([]Settlement, 0, settleBatch)
+		waiting []chan<- struct{}
+	)
+	for first := range s.in {
+		batch, waiting = s.gather(append(batch[:0], first.Settlement), append(waiting[:0], first.settled))
+		s.settle(batch)
+		for _, settled := range waiting {
+			if settled != nil {
+				close(settled)
+			}
+		}
+		clear(batch)
+	}
+}
+
+// gather adds what else has come.
+func (s *settler) gather(batch []Settlement, waiting []chan<- struct{}) ([]Settlement, []chan<- struct{}) {
+	for len(batch) < settleBatch {
+		select {
+		case one, ok := <-s.in:
+			if !ok {
+				return batch, waiting
+			}
+			batch, waiting = append(batch, one.Settlement), append(waiting, one.settled)
+		default:
+			return batch, waiting
+		}
+	}
+	return batch, waiting
+}
+
+// settle records a batch, however often it takes.
+func (s *settler) settle(batch []Settlement) {
+	for failures := 0; ; failures++ {
+		stale, err := s.queue.Settle(context.Background(), batch)
+		if err == nil {
+			s.metrics.settled(batch, stale)
+			return
+		}
+		s.metrics.settleFailed()
+		if failures == 0 {
+			s.log.Error("attempts not recorded; trying again", "count", len(batch), "err", err)
+		}
+		pause := time.NewTimer(settlePause)
+		select {
+		case <-pause.C:
+		case <-s.giveUp:
+			pause.Stop()
+			s.log.Error("attempts not recorded; they will be made again", "count", len(batch), "err", err)
+			return
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package delivery
+
+import (
+	"time"
+
+	"portalhook/triggers"
+)
+
+// idleWorkers is how many goroutines stay for the next burst, with stacks already grown; more than these end when they are idle.
+const idleWorkers = 64
+
+// When trouble of our own delays a delivery: the longer it has been tried, the longer the pause, and after four days (the standard
+// schedule's length, with room) it is charged after all, so that no delivery lives for ever.
+const (
+	troublePauseLeast = 15 * time.Second
+	troublePauseMost  = 15 * time.Minute
+	troublePauseShare = 8 // of its age
+	troubleGrace      = 96 * time.Hour
+)
+
+// Why a webhook is switched off when its receiver says that nobody is there any more.
+const (
+	goneCode   = "GONE"
+	goneReason = "the receiver answered 410 Gone"
+)
+
+// job is a delivery in memory, leased to this process.
+type job struct {
+	entry   *entry
+	lane    *lane
+	host    *host // where it runs; set by take
+	tenant  uint32
+	webhook uint32
+	fence   uint32
+	size    int // of its events, in bytes
+	shipment
+}
+
+// pushLocked gives leased deliveries to the workers. The lock is held.
+func (d *Dispatcher) pushLocked(jobs []*job) {
+	for _, j := range jobs {
+		if d.stopping || j.entry.gone.Load() {
+			d.shares.cancel(j.lane, 1)
+			d.shares.returned = append(d.shares.returned, returned{j, j.dueAt})
+			continue
+		}
+		d.shares.push(j)
+	}
+	d.runLocked()
+}
+
+// runLocked sets workers going for all that may run. The lock is held.
+func (d *Dispatcher) runLocked() {
+	now := d.clock.Now()
+	for !d.stopping {
+		j := d.shares.take(now)
+		if j == nil {
+			return
+		}
+		if last := len(d.idle) - 1; last >= 0 {
+			d.idle[last] <- j // has room for one, and its worker waits
+			d.idle = d.idle[:last]
+			continue
+		}
+		d.workers.Go(func() { d.work(j) })
+	}
+}
+
+// work carries deliveries one after the other until there is nothing to do and enough workers wait.
+func (d *Dispatcher) work(j *job) {
+	var inbox chan *job
+	for j != nil {
+		r, attempted := d.carry(j)
+		var parked bool
+		j, parked = d.finish(j, r, attempted, &inbox)
+		if parked {
+			j = <-inbox // nil when the dispatcher stops
+		}
+	}
+}
+
+// finish frees a delivery's place and takes the next; parked says that a worker without one now waits at its inbox.
+func (d *Dispatcher) finish(j *job, r result, attempted bool, inbox *chan *job) (next *job, parked bool) {
+	d.mu.Lock()
+	now := d.clock.Now()
+	l := j.lane
+	if attempted {
+		d.shares.done(j, r, now)
+	} else {
+		d.shares.undo(j)
+	}
+	if !d.stopping {
+		next = d.shares.take(now)
+	}
+	if d.shares.more() {
+		d.runLocked() // one that ended may let several begin
+	}
+	wanted := d.pass.backlogged(l) && l.leased <= l.limit*(1+aheadPerSlot)/2 || d.pass.starved && d.shares.leased <= d.shares.limits.Leased/2
+	if next == nil && !d.stopping && len(d.idle) < idleWorkers {
+		if *inbox == nil {
+			*inbox = make(chan *job, 1)
+		}
+		d.idle = append(d.idle, *inbox)
+		parked = true
+	}
+	back := d.takeReturned()
+	d.mu.Unlock()
+	d.giveBack(back)
+	if wanted {
+		d.nudge()
+	}
+	return next, parked
+}
+
+// carry makes one attempt at a delivery and hands its end to the settler. Attempted is false when none was made.
+func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
+	to := d.directory.targetOf(j.entry)
+	now := d.clock.Now()
+	switch {
+	case j.entry.gone.Load():
+		d.settler.put(j.settlement(Cancelled, time.Time{}, "the webhook was deleted"))
+		return result{}, false
+	case !to.webhook.Enabled:
+		d.settler.put(j.settlement(Waiting, j.dueAt, "the webhook is off"))
+		return result{}, false
+	case j.tries == 0 && now.Before(j.builtAt.Add(to.schedule.First())):
+		d.settler.put(j.settlement(Waiting, j.builtAt.Add(to.schedule.First()), "the first attempt is not due"))
+		return result{}, false
+	}
+	a := d.sender.send(d.sending, to, &j.shipment)
+	d.metrics.attempted(a)
+	settlement, hold := d.conclude(j, to, a)
+	d.settler.put(settlement)
+	if a.outcome == Gone {
+		d.switchOff(j.tenant, to.webhook, goneCode, goneReason)
+	}
+	return result{outcome: a.outcome, took: a.attempt.Total, hold: hold}, true
+}
+
+// conclude says what becomes of a delivery after an attempt, and how long its webhook is left alone.
+func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Duration) {
+	ended := a.attempt.StartedAt.Add(a.attempt.Total)
+	if a.outcome == ShutDown {
+		return j.settlement(Waiting, ended, a.reason), 0
+	}
+	if age := ended.Sub(j.builtAt); a.outcome == Infrastructure && age < troubleGrace {
+		pause := min(max(age/troublePauseShare, troublePauseLeast), troublePauseMost)
+		return j.settlement(Waiting, ended.Add(pause), a.reason), pause
+	}
+	settlement := j.settlement(Succeeded, time.Time{}, a.reason)
+	settlement.Attempt = a.attempt
+	if a.outcome == Delivered {
+		return settlement, 0
+	}
+	wait, again := to.schedule.Next(j.tries+1, a.outcome, a.retryAfter, d.random())
+	if again {
+		settlement.State, settlement.DueAt = Waiting, ended.Add(wait)
+	} else {
+		settlement.State = Exhausted
+	}
+	return settlement, a.retryAfter
+}
+
+func (j *job) settlement(state State, due time.Time, why string) Settlement {
+	return Settlement{
+		Delivery: j.id, Tenant: j.tenant, Webhook: j.webhook, Fence: j.fence, State: state, DueAt: due, Reason: why,
+	}
+}
+
+// takeReturned empties the list of what goes back to the store. The lock is held.
+func (d *Dispatcher) takeReturned() []returned {
+	back := d.shares.returned
+	d.shares.returned = nil
+	return back
+}
+
+// giveBack returns leases without an attempt.
+func (d *Dispatcher) giveBack(back []returned) {
+	for _, one := range back {
+		d.settler.put(one.job.settlement(Waiting, one.due, "given back without an attempt"))
+	}
+}
+
+// switchOff switches a webhook off on the server's own account, unless it has been changed since the version w.
+func (d *Dispatcher) switchOff(tenant uint32, w *triggers.Webhook, code, why string) {
+	_, err := d.directory.Update(d.sending, tenant, w.ID, func(present *triggers.Webhook) error {
+		if present.Revision != w.Revision || !present.Enabled {
+			return errChanged
+		}
+		present.Enabled = false
+		present.DisabledReason, present.DisabledReasonCode, present.DisabledAt = why, code, d.clock.Now()
+		return nil
+	})
+	if err == nil {
+		d.log.Info("webhook switched off", "webhook", w.ID, "code", code, "reason", why)
+	} else if !isExpected(err) {
+		d.log.Error("webhook not switched off", "webhook", w.ID, "code", code, "err", err)
+	}
+}
