@@ -1,2 +1,2 @@
-// Package web is the HTTP edge: the APIs and the console.
+// Package web is the HTTP edge: it authenticates, reads requests, and writes answers.
 package web

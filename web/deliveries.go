@@ -1,0 +1,126 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// History answers what was stored: it is met by *storage.Store.
+type History interface {
+	// Webhooks lists in the query's order; one row more than a page tells whether there is another.
+	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
+	// Event is triggers.ErrNotFound when there is no such event.
+	Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error)
+	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
+	// Delivery is triggers.ErrNotFound when there is no such delivery.
+	Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)
+}
+
+// Resender sends an old delivery again: it is met by *delivery.Dispatcher.
+type Resender interface {
+	// Resend sends the bytes of a delivery under a new id to where the webhook points now, waits for the answer, and gives the new
+	// delivery as it stands then, without its trigger. Its errors are triggers.ErrNotFound and *delivery.Overload.
+	Resend(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)
+}
+
+// listDeliveries answers a page of a webhook's deliveries: those with a finished attempt, newest first unless asked otherwise.
+func (s *Server) listDeliveries(c echo.Context, key *triggers.APIKey) error {
+	w, err := s.webhook(c, key)
+	if err != nil {
+		return err
+	}
+	l, err := readListing(c, "-triggeredAt", deliverySorts, deliveryFilters)
+	if err != nil {
+		return err
+	}
+	k, err := s.newWalk(l, w)
+	if err != nil {
+		return err
+	}
+	rows, err := k.rows(c.Request().Context())
+	if err != nil {
+		return fmt.Errorf("list deliveries of webhook %s: %w", w.ID, err)
+	}
+	page, hasNext, hasPrev := paged(l, rows)
+	next, prev := "", ""
+	if hasNext && len(page) > 0 {
+		next = deliveryCursor(&page[len(page)-1])
+	}
+	if hasPrev && len(page) > 0 {
+		prev = deliveryCursor(&page[0])
+	}
+	// A walk that gave up early goes on from where it stopped, even when it found nothing on the way.
+	switch {
+	case k.stopped != "" && l.back:
+		prev = k.stopped
+	case k.stopped != "":
+		next = k.stopped
+	}
+	o := openObject(nil)
+	o.array("data", len(page), func(dst []byte, i int) []byte { return s.appendDelivery(dst, &page[i]) })
+	l.links(o, s.address(c), next, prev)
+	writeJSON(c, http.StatusOK, o.close())
+	return nil
+}
+
+// getDelivery shows one delivery with what was sent and what came back.
+func (s *Server) getDelivery(c echo.Context, key *triggers.APIKey) error {
+	record, err := s.delivery(c, key)
+	if err != nil {
+		return err
+	}
+	return s.writeDelivery(c, http.StatusOK, record)
+}
+
+// resendDelivery sends the bytes of a delivery again to where the webhook points now, and answers with the new delivery once that
+// attempt has ended: 201 says that there is a new delivery, its status whether it arrived.
+func (s *Server) resendDelivery(c echo.Context, key *triggers.APIKey) error {
+	if err := noMembers(c.Request()); err != nil {
+		return err
+	}
+	old, err := s.delivery(c, key)
+	if err != nil {
+		return err
+	}
+	record, err := s.config.Resender.Resend(c.Request().Context(), key.Tenant, old.ID)
+	if err != nil {
+		return deliveryError("resend", err)
+	}
+	record.Trigger = old.Trigger
+	return s.writeDelivery(c, http.StatusCreated, record)
+}
+
+// delivery finds the delivery that the path names; it must be the named webhook's.
+func (s *Server) delivery(c echo.Context, key *triggers.APIKey) (*delivery.Record, error) {
+	w, err := s.webhook(c, key)
+	if err != nil {
+		return nil, err
+	}
+	id, ok := triggers.ParseDeliveryID(c.Param("delivery"))
+	if !ok {
+		return nil, deliveryError("find", triggers.ErrNotFound)
+	}
+	record, err := s.config.History.Delivery(c.Request().Context(), key.Tenant, id)
+	if err != nil {
+		return nil, deliveryError("find", err)
+	}
+	if record.Webhook != w.Key {
+		return nil, deliveryError("find", triggers.ErrNotFound)
+	}
+	return record, nil
+}
+
+// deliveryError says that there is no such delivery where that is the trouble.
+func deliveryError(doing string, err error) error {
+	if errors.Is(err, triggers.ErrNotFound) {
+		return fault(codeNotFound, "this webhook has no such delivery, or its history is past")
+	}
+	return fmt.Errorf("%s delivery: %w", doing, err)
+}

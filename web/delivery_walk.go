@@ -1,0 +1,137 @@
+package web
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// What a delivery's status can be. There is no third: a delivery that is still trying has failed so far.
+const (
+	statusSuccess = "success"
+	statusFail    = "fail"
+)
+
+func statusOf(r *delivery.Record) string {
+	if r.State == delivery.Succeeded {
+		return statusSuccess
+	}
+	return statusFail
+}
+
+// statesOf are the states that a status stands for.
+var statesOf = map[string][]delivery.State{
+	"":            nil,
+	statusSuccess: {delivery.Succeeded},
+	statusFail:    {delivery.Waiting, delivery.Sending, delivery.Exhausted, delivery.Skipped, delivery.Cancelled},
+}
+
+var (
+	deliverySorts   = []string{"triggeredAt", "status"}
+	deliveryFilters = []string{"eventType", "status"}
+)
+
+// Bounds of one list request, in rows: what one query asks for while it looks for an event type, and what all of them look at.
+const (
+	scanStep   = 250
+	maxScanned = 5000
+)
+
+// walk goes through a webhook's deliveries in the order of a list. The order by status is that of two queries, one after the other,
+// each newest first.
+type walk struct {
+	server    *Server
+	query     delivery.HistoryQuery
+	phases    []string // the statuses in turn; one empty text is all
+	eventType string
+	want      int
+	// stopped is the place where the walk gave up because too few rows were of the event type; empty when it did not.
+	stopped string
+}
+
+func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
+	only := l.values.Get("status")
+	if _, known := statesOf[only]; !known {
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, "status", "the status is %q; it must be success or fail", only)
+	}
+	k := &walk{
+		server: s, eventType: l.values.Get("eventType"), want: l.limit + 1,
+		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: true},
+	}
+	switch {
+	case l.sort == "triggeredAt":
+		k.phases = []string{only}
+		k.query.OldestFirst = l.down == l.back
+	case only != "":
+		k.phases = []string{only}
+		k.query.OldestFirst = l.back
+	default:
+		k.phases = []string{statusFail, statusSuccess}
+		if l.down != l.back {
+			slices.Reverse(k.phases)
+		}
+		k.query.OldestFirst = l.back
+	}
+	if l.cursor == "" {
+		return k, nil
+	}
+	status, text, _ := strings.Cut(l.cursor, " ")
+	id, ok := triggers.ParseDeliveryID(text)
+	if !ok {
+		return nil, badCursor(l.cursorField())
+	}
+	k.query.After = id
+	if at := slices.Index(k.phases, status); at > 0 {
+		k.phases = k.phases[at:]
+	}
+	return k, nil
+}
+
+// rows reads as many deliveries as are wanted, or all there are. A delivery whose status changes between two pages may show on both
+// or on neither of them when the list is sorted by status.
+func (k *walk) rows(ctx context.Context) ([]delivery.Record, error) {
+	var found []delivery.Record
+	scanned := 0
+	for _, status := range k.phases {
+		k.query.States = statesOf[status]
+		for {
+			k.query.Limit = k.want - len(found)
+			if k.eventType != "" {
+				k.query.Limit = scanStep
+			}
+			rows, err := k.server.config.History.Deliveries(ctx, k.query)
+			if err != nil {
+				return nil, err
+			}
+			for i := range rows {
+				if k.hasType(&rows[i]) {
+					found = append(found, rows[i])
+				}
+				if len(found) == k.want {
+					return found, nil
+				}
+			}
+			if len(rows) < k.query.Limit {
+				break
+			}
+			k.query.After = rows[len(rows)-1].ID
+			if scanned += len(rows); scanned >= maxScanned {
+				k.stopped = deliveryCursor(&rows[len(rows)-1])
+				return found, nil
+			}
+		}
+		k.query.After = 0
+	}
+	return found, nil
+}
+
+// hasType says whether a delivery is of the wanted event type: its event's, or the trigger that matched.
+func (k *walk) hasType(r *delivery.Record) bool {
+	return k.eventType == "" || k.eventType == r.Trigger || k.eventType == k.server.eventType(r)
+}
+
+// deliveryCursor is the place of a delivery in either order: its status, then its id.
+func deliveryCursor(r *delivery.Record) string { return statusOf(r) + " " + r.ID.Delivery() }

@@ -1,0 +1,155 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
+
+	"portalhook/triggers"
+	"portalhook/web"
+)
+
+// edge is a server on a real socket, over memory.
+type edge struct {
+	*memory
+	url    string
+	server *web.Server
+	log    *logbook
+}
+
+// logbook holds what was logged; requests are logged after their answer has gone out.
+type logbook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// newEdge starts a server; change may alter its configuration before.
+func newEdge(t testing.TB, change ...func(*web.Config)) *edge {
+	t.Helper()
+	e := &edge{memory: newMemory(), log: &logbook{}}
+	config := web.Config{
+		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory,
+		History: e.memory, Keys: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	server, err := web.New(t.Context(), config)
+	require.NoError(t, err)
+	listener := httptest.NewServer(server)
+	t.Cleanup(listener.Close)
+	e.url, e.server = listener.URL, server
+	return e
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) json(t testing.TB) map[string]any {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(a.body), &object), a.body)
+	return object
+}
+
+// problem is the one error of an answer that refuses.
+func (a answer) problem(t testing.TB) map[string]any {
+	t.Helper()
+	object := a.json(t)
+	require.Len(t, object["traceId"], 32)
+	require.Equal(t, object["traceId"], a.header.Get("X-Request-Id"))
+	problems, ok := object["errors"].([]any)
+	require.True(t, ok, a.body)
+	require.Len(t, problems, 1)
+	return problems[0].(map[string]any)
+}
+
+// request describes a request; what is empty is left out.
+type request struct {
+	method, path, key, contentType, body string
+	header                               http.Header
+}
+
+func (e *edge) do(t testing.TB, r request) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), r.method, e.url+r.path, strings.NewReader(r.body))
+	require.NoError(t, err)
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	if host := r.header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if r.key != "" {
+		req.Header.Set("Authorization", "Bearer "+r.key)
+	}
+	if r.contentType == "" && r.body != "" {
+		r.contentType = "application/json"
+	}
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	resp, err := noRedirects.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// call is do with the admin's key.
+func (e *edge) call(t testing.TB, method, path, body string) answer {
+	t.Helper()
+	return e.do(t, request{method: method, path: path, key: adminKey, body: body})
+}
+
+// create makes a webhook and gives its id.
+func (e *edge) create(t testing.TB, body string) string {
+	t.Helper()
+	a := e.call(t, http.MethodPost, "/api/v1/webhooks", body)
+	require.Equal(t, http.StatusCreated, a.status, a.body)
+	return a.json(t)["id"].(string)
+}
+
+// post emits one event and gives its id.
+func (e *edge) post(t testing.TB, body string) string {
+	t.Helper()
+	a := e.call(t, http.MethodPost, "/api/v1/events", body)
+	require.Equal(t, http.StatusAccepted, a.status, a.body)
+	return a.json(t)["id"].(string)
+}
+
+func mustURL(t testing.TB, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+	return u
+}

@@ -1,0 +1,225 @@
+package web
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+
+	"portalhook/payload"
+	"portalhook/router"
+	"portalhook/triggers"
+)
+
+// Matcher says which webhooks want an event: it is met by *router.Table.
+type Matcher interface {
+	Match(tenant uint32, uri *triggers.URI, dst []router.Hit) []router.Hit
+}
+
+// maxExplained bounds how many webhooks one dry run explains.
+const maxExplained = 1000
+
+// question is what a dry run asks: which webhooks would get this event?
+type question struct {
+	uri   triggers.URI
+	draft []triggers.Trigger // the triggers of a webhook that does not exist yet; nil when none was given
+}
+
+// postMatch is a dry run: nothing is stored and nothing is sent. With explain=matches only the webhooks that match are told.
+func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
+	body, err := readJSON(c.Request())
+	if err != nil {
+		return err
+	}
+	all := true
+	switch explain := c.QueryParam("explain"); explain {
+	case "", "all":
+	case "matches":
+		all = false
+	default:
+		return triggers.Invalid(triggers.CodeOutOfRange, "explain", "explain is %q; it must be all or matches", explain)
+	}
+	q, err := s.readQuestion(body)
+	if err != nil {
+		return err
+	}
+	matches, others := s.match(key.Tenant, &q.uri)
+	o := openObject(nil)
+	o.text("uri", q.uri.String())
+	o.number("matched", int64(len(matches)))
+	if q.draft != nil {
+		o.object("draft", func(o *object) { writeVerdicts(o, router.Explain(q.draft, &q.uri)) })
+	}
+	left := maxExplained
+	truncated := left < len(matches)
+	matches = matches[:min(left, len(matches))]
+	left -= len(matches)
+	o.array("matches", len(matches), func(dst []byte, i int) []byte { return appendHeard(dst, matches[i], &q.uri) })
+	if all {
+		truncated = truncated || left < len(others)
+		others = others[:min(left, len(others))]
+		o.array("others", len(others), func(dst []byte, i int) []byte { return appendUnheard(dst, others[i], &q.uri) })
+	}
+	if truncated {
+		o.flag("truncated", true)
+	}
+	writeJSON(c, http.StatusOK, o.close())
+	return nil
+}
+
+// readQuestion reads {"uri"} or {"event"}, and {"draft":{"eventTypes"}} beside it.
+func (s *Server) readQuestion(body jsontext.Value) (*question, error) {
+	var q question
+	given := ""
+	err := eachMember(body, "", func(name string, value jsontext.Value) (err error) {
+		switch name {
+		case "uri", "event":
+			if given != "" {
+				return triggers.Invalid(triggers.CodeUnknownField, name, "give either uri or event")
+			}
+			given = name
+		}
+		switch name {
+		case "uri":
+			text, err := textOf(name, value)
+			if err != nil {
+				return err
+			}
+			if q.uri, err = s.config.Catalog.ParseURI(text); err != nil {
+				return inField(name, err)
+			}
+			return nil
+		case "event":
+			q.uri, err = s.eventURI(value)
+			return err
+		case "draft":
+			q.draft, err = s.readDraft(value)
+			return err
+		}
+		return triggers.Invalid(triggers.CodeUnknownField, name, "a dry run takes uri or event, and draft")
+	})
+	if err == nil && given == "" {
+		err = triggers.Invalid(triggers.CodeRequired, "uri", "a dry run needs a uri or an event")
+	}
+	return &q, err
+}
+
+// eventURI reads an event as POST /events would, its properties included, and gives what it is matched by.
+func (s *Server) eventURI(value jsontext.Value) (triggers.URI, error) {
+	ev, err := s.config.Catalog.ParseEvent(value)
+	if err == nil {
+		_, err = payload.Render(ev, time.Now())
+	}
+	if err != nil {
+		p := problemOf(err)
+		if p.Field == "" {
+			p.Field = "event"
+		} else {
+			p.Field = "event." + p.Field
+		}
+		return triggers.URI{}, p
+	}
+	return ev.URI, nil
+}
+
+// readDraft reads {"eventTypes":[…]}.
+func (s *Server) readDraft(value jsontext.Value) (draft []triggers.Trigger, err error) {
+	draft = []triggers.Trigger{}
+	err = eachMember(value, "draft", func(name string, value jsontext.Value) error {
+		field := "draft." + name
+		if name != "eventTypes" {
+			return triggers.Invalid(triggers.CodeUnknownField, field, "a draft has eventTypes only")
+		}
+		texts, err := textsOf(field, value)
+		if err != nil {
+			return err
+		}
+		draft, err = s.config.Catalog.ParseTriggers(field, texts)
+		return err
+	})
+	return draft, err
+}
+
+// match divides a tenant's webhooks into those that would get the event, by the table in force, and the others; each by name.
+func (s *Server) match(tenant uint32, uri *triggers.URI) (matches, others []*triggers.Webhook) {
+	hits := s.config.Table.Match(tenant, uri, nil)
+	for w := range s.config.Directory.Webhooks(tenant) {
+		_, hit := slices.BinarySearchFunc(hits, w.Key, func(h router.Hit, key uint32) int { return cmp.Compare(h.Webhook, key) })
+		if hit && w.Enabled {
+			matches = append(matches, w)
+		} else {
+			others = append(others, w)
+		}
+	}
+	byName := func(a, b *triggers.Webhook) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
+	}
+	slices.SortFunc(matches, byName)
+	slices.SortFunc(others, byName)
+	return matches, others
+}
+
+// appendHeard explains a match: the first trigger that hears the event, and through which segments.
+func appendHeard(dst []byte, w *triggers.Webhook, uri *triggers.URI) []byte {
+	o := openWebhook(dst, w)
+	if e := router.Explain(w.Triggers, uri); e.Matched {
+		verdict := e.Triggers[e.Trigger]
+		o.text("trigger", verdict.Trigger)
+		o.array("segments", len(verdict.Segments), func(dst []byte, i int) []byte { return appendComparison(dst, verdict.Segments[i]) })
+	}
+	return o.close()
+}
+
+// appendUnheard explains why a webhook would not get the event, trigger by trigger.
+func appendUnheard(dst []byte, w *triggers.Webhook, uri *triggers.URI) []byte {
+	o := openWebhook(dst, w)
+	e := router.Explain(w.Triggers, uri)
+	switch {
+	case w.DisabledReason != "":
+		o.text("why", "the webhook was disabled: "+w.DisabledReason)
+	case !w.Enabled:
+		o.text("why", "the webhook is disabled")
+	case len(w.Triggers) == 0:
+		o.text("why", "the webhook has no event types")
+	default:
+		o.text("why", "no event type of the webhook hears the event")
+	}
+	writeVerdicts(o, e)
+	return o.close()
+}
+
+func openWebhook(dst []byte, w *triggers.Webhook) *object {
+	o := openObject(dst)
+	o.text("webhookId", w.ID.String())
+	o.text("name", w.Name)
+	o.flag("enabled", w.Enabled)
+	return o
+}
+
+// writeVerdicts writes what the router says of every trigger.
+func writeVerdicts(o *object, e router.Explanation) {
+	o.flag("matched", e.Matched)
+	o.array("triggers", len(e.Triggers), func(dst []byte, i int) []byte {
+		v := e.Triggers[i]
+		o := openObject(dst)
+		o.text("trigger", v.Trigger)
+		o.flag("matched", v.Matched)
+		o.array("segments", len(v.Segments), func(dst []byte, i int) []byte { return appendComparison(dst, v.Segments[i]) })
+		if v.Reason != "" {
+			o.text("reason", v.Reason)
+		}
+		return o.close()
+	})
+}
+
+// appendComparison writes a segment of a trigger beside the event's.
+func appendComparison(dst []byte, c router.Comparison) []byte {
+	o := openObject(dst)
+	o.text("pattern", c.Pattern)
+	o.text("event", c.Event)
+	o.flag("matched", c.Matched)
+	return o.close()
+}

@@ -1,0 +1,291 @@
+package web_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"portalhook/delivery"
+	"portalhook/payload"
+	"portalhook/router"
+	"portalhook/triggers"
+)
+
+// memory stands in for all that the edge calls: a directory, a dispatcher and a history that hold what they are told in plain maps.
+type memory struct {
+	mu       sync.Mutex
+	keys     []triggers.APIKey
+	webhooks map[uint32]*triggers.Webhook
+	nextKey  uint32
+	limit    int
+	table    *router.Table
+
+	events  map[triggers.ID]*delivery.EventRecord
+	byName  map[string]delivery.Receipt
+	records []delivery.Record
+	nextID  triggers.ID
+	calls   int
+	failure error // what Dispatch answers, when not nil
+}
+
+const (
+	adminKey   = "admin-key"
+	emitterKey = "emitter-key"
+	viewerKey  = "viewer-key"
+	userKey    = "user-key"
+	otherKey   = "other-tenant-key"
+	expiredKey = "expired-key"
+	revokedKey = "revoked-key"
+)
+
+func newMemory() *memory {
+	key := func(text string, tenant uint32, role triggers.Role) triggers.APIKey {
+		return triggers.APIKey{ID: text, Hash: sha256.Sum256([]byte(text)), Tenant: tenant, Role: role, UserID: "u-" + text}
+	}
+	m := &memory{
+		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, table: router.NewTable(),
+		events: map[triggers.ID]*delivery.EventRecord{}, byName: map[string]delivery.Receipt{},
+		nextID: triggers.ID(1763848800000 << triggers.IDSequenceBits),
+		keys: []triggers.APIKey{
+			key(adminKey, 1, triggers.RoleAdmin), key(emitterKey, 1, triggers.RoleEmitter), key(viewerKey, 1, triggers.RoleViewer),
+			key(userKey, 1, triggers.RoleUser), key(otherKey, 2, triggers.RoleAdmin),
+			key(expiredKey, 1, triggers.RoleAdmin), key(revokedKey, 1, triggers.RoleAdmin),
+		},
+	}
+	m.keys[5].Expires = time.Unix(1, 0)
+	m.keys[6].Revoked = true
+	return m
+}
+
+func (m *memory) APIKeys(context.Context) ([]triggers.APIKey, error) { return m.keys, nil }
+
+func (m *memory) Create(_ context.Context, w *triggers.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.webhooks) >= m.limit {
+		return triggers.ErrLimit
+	}
+	m.nextKey++
+	w.Key = m.nextKey
+	m.put(w)
+	return nil
+}
+
+func (m *memory) put(w *triggers.Webhook) {
+	stored := *w
+	m.webhooks[w.Key] = &stored
+	if w.Enabled {
+		m.table.Put(w.Tenant, w.Key, w.Triggers)
+	} else {
+		m.table.Remove(w.Tenant, w.Key)
+	}
+}
+
+func (m *memory) Update(_ context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error) (*triggers.Webhook, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stored, err := m.byID(tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	w := *stored
+	if err := change(&w); err != nil {
+		return nil, err
+	}
+	m.put(&w)
+	return &w, nil
+}
+
+func (m *memory) Delete(_ context.Context, tenant uint32, id triggers.WebhookID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, err := m.byID(tenant, id)
+	if err != nil {
+		return err
+	}
+	delete(m.webhooks, w.Key)
+	m.table.Remove(tenant, w.Key)
+	return nil
+}
+
+func (m *memory) Get(key uint32) *triggers.Webhook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.webhooks[key]
+}
+
+func (m *memory) ByID(tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byID(tenant, id)
+}
+
+func (m *memory) byID(tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
+	for _, w := range m.webhooks {
+		if w.Tenant == tenant && w.ID == id {
+			return w, nil
+		}
+	}
+	return nil, triggers.ErrNotFound
+}
+
+func (m *memory) all(tenant uint32) []*triggers.Webhook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Collect(maps.Values(m.webhooks)), func(w *triggers.Webhook) bool { return w.Tenant != tenant })
+}
+
+func (m *memory) AllWebhooks(tenant uint32) iter.Seq[*triggers.Webhook] {
+	return slices.Values(m.all(tenant))
+}
+
+func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.Event) ([]delivery.Receipt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.failure != nil {
+		return nil, m.failure
+	}
+	at := time.UnixMilli(1763848800000)
+	bodies := make([][]byte, len(events))
+	for i, ev := range events {
+		var err error
+		if bodies[i], err = payload.Render(ev, at); err != nil {
+			if f, ok := err.(*triggers.FieldError); ok {
+				f.Index = i
+			}
+			return nil, err
+		}
+	}
+	var receipts []delivery.Receipt
+	for i, ev := range events {
+		if old, ok := m.byName[ev.EventID]; ok && ev.EventID != "" {
+			old.Duplicate = true
+			receipts = append(receipts, old)
+			continue
+		}
+		hits := m.table.Match(tenant, &ev.URI, nil)
+		m.nextID++
+		record := &delivery.EventRecord{
+			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, URI: ev.URI.String(), Username: ev.Username,
+			When: time.UnixMilli(ev.When), AcceptedAt: at, Body: bodies[i],
+		}
+		for _, hit := range hits {
+			w := m.webhooks[hit.Webhook]
+			m.nextID++
+			r := delivery.Record{
+				ID: m.nextID, Tenant: tenant, Webhook: w.Key, WebhookID: w.ID, EventID: record.ID, URI: record.URI,
+				Trigger: w.Triggers[hit.Trigger].Text, State: delivery.Waiting, CreatedAt: at, DueAt: at,
+			}
+			record.Matches = append(record.Matches, delivery.Match{WebhookID: w.ID, WebhookName: w.Name, Trigger: r.Trigger, Delivery: r})
+			m.records = append(m.records, r)
+		}
+		m.events[record.ID] = record
+		receipt := delivery.Receipt{ID: record.ID, Matched: len(hits)}
+		m.byName[ev.EventID] = receipt
+		receipts = append(receipts, receipt)
+	}
+	return receipts, nil
+}
+
+func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.records {
+		if r.ID == id && r.Tenant == tenant {
+			m.nextID++
+			r.ID = m.nextID
+			m.records = append(m.records, r)
+			return &r, nil
+		}
+	}
+	return nil, triggers.ErrNotFound
+}
+
+func (m *memory) Event(_ context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ev, ok := m.events[id]; ok && ev.Tenant == tenant {
+		return ev, nil
+	}
+	return nil, triggers.ErrNotFound
+}
+
+func (m *memory) Delivery(_ context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.records {
+		if r.ID == id && r.Tenant == tenant {
+			return &r, nil
+		}
+	}
+	return nil, triggers.ErrNotFound
+}
+
+func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]delivery.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []delivery.Record
+	for _, r := range m.records {
+		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
+		if r.Webhook == q.Webhook && r.Tenant == q.Tenant && after && (len(q.States) == 0 || slices.Contains(q.States, r.State)) &&
+			(!q.FinishedOnly || r.Tries > 0) {
+			found = append(found, r)
+		}
+	}
+	slices.SortFunc(found, func(a, b delivery.Record) int {
+		if q.OldestFirst {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return cmp.Compare(b.ID, a.ID)
+	})
+	return found[:min(q.Limit, len(found))], nil
+}
+
+func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
+	order := func(a, b delivery.WebhookPlace) int {
+		c := cmp.Or(cmp.Compare(a.Text, b.Text), a.At.Compare(b.At), cmp.Compare(a.Key, b.Key))
+		if q.Descending {
+			return -c
+		}
+		return c
+	}
+	var found []*triggers.Webhook
+	for _, w := range m.all(q.Tenant) {
+		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
+			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
+			!slices.ContainsFunc(q.Triggers, func(t string) bool {
+				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })
+			}) {
+			found = append(found, w)
+		}
+	}
+	slices.SortFunc(found, func(a, b *triggers.Webhook) int { return order(q.PlaceOf(a), q.PlaceOf(b)) })
+	return found[:min(q.Limit, len(found))], nil
+}
+
+func has(text, part string) bool {
+	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}
+
+// stored counts what is kept: webhooks and events.
+func (m *memory) stored() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.webhooks) + len(m.events)
+}
+
+// directory gives memory the directory's methods where their names meet the history's.
+type directory struct{ *memory }
+
+func (d directory) Webhooks(tenant uint32) iter.Seq[*triggers.Webhook] { return d.AllWebhooks(tenant) }
+
+func (directory) Tenant(key uint32) triggers.Tenant {
+	return triggers.Tenant{Key: key, Name: "default"}
+}

@@ -1,0 +1,164 @@
+package web
+
+import (
+	"encoding/base64"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"portalhook/triggers"
+)
+
+// Page sizes of every list.
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// listing is a list request: its parameters, the first value of each. Links are built from it again, so that they do not grow when a
+// client appends what it finds in them.
+type listing struct {
+	values url.Values
+	known  []string // in the order links print them
+	limit  int
+	sort   string // the column
+	down   bool
+	cursor string // opaque text within next or prev; empty on the first page
+	back   bool   // the page before the cursor is asked for
+}
+
+// readListing reads what all lists share. Parameters that are not known are left alone: clients send odd ones.
+func readListing(c echo.Context, defaultSort string, sorts, filters []string) (*listing, error) {
+	values, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, "", "the query string cannot be read")
+	}
+	l := &listing{values: values, known: append(slices.Clone(filters), "limit", "sort"), limit: defaultLimit}
+	if text := values.Get("limit"); text != "" {
+		if l.limit, err = strconv.Atoi(text); err != nil || l.limit < 1 || l.limit > maxLimit {
+			return nil, triggers.Invalid(triggers.CodeOutOfRange, "limit", "the limit is %q; it must be a number from 1 to %d", text, maxLimit)
+		}
+	}
+	text := values.Get("sort")
+	if text == "" {
+		text = defaultSort
+	}
+	// A plus sign that a client did not escape arrives as a space.
+	l.down = strings.HasPrefix(text, "-")
+	l.sort = strings.TrimLeft(text, "+- ")
+	if !slices.Contains(sorts, l.sort) || len(text)-len(l.sort) > 1 {
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, "sort", "the sort is %q; it must be one of %s, with + or - before it", text, strings.Join(sorts, ", "))
+	}
+	field := "next"
+	if l.cursor = values.Get("next"); l.cursor == "" {
+		field = "prev"
+		l.cursor = values.Get("prev")
+		l.back = l.cursor != ""
+	}
+	if l.cursor != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(l.cursor)
+		order, rest, ok := strings.Cut(string(raw), "\x00")
+		if err != nil || !ok || order != l.order() {
+			return nil, badCursor(field)
+		}
+		l.cursor = rest
+	}
+	return l, nil
+}
+
+func badCursor(field string) error {
+	return triggers.Invalid(triggers.CodeOutOfRange, field, "the cursor is not one of this list in this order; follow the links as they are")
+}
+
+// cursorField is the parameter that the cursor came in.
+func (l *listing) cursorField() string {
+	if l.back {
+		return "prev"
+	}
+	return "next"
+}
+
+// order is the sort as links print it.
+func (l *listing) order() string {
+	if l.down {
+		return "-" + l.sort
+	}
+	return "+" + l.sort
+}
+
+// token makes a cursor opaque. It holds the order it belongs to, since it means nothing in another.
+func (l *listing) token(cursor string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(l.order() + "\x00" + cursor))
+}
+
+// links writes the links of a page: self always; next and prev, given as cursors, where there is such a page.
+func (l *listing) links(o *object, address, next, prev string) {
+	o.object("links", func(o *object) {
+		self := "limit=" + strconv.Itoa(l.limit) + "&sort=" + url.QueryEscape(l.order())
+		for _, name := range l.known {
+			if value := l.values.Get(name); value != "" && name != "limit" && name != "sort" {
+				self += "&" + name + "=" + url.QueryEscape(value)
+			}
+		}
+		own := ""
+		if l.cursor != "" {
+			own = "&" + l.cursorField() + "=" + l.token(l.cursor)
+		}
+		href(o, "self", address+"?"+self+own)
+		if next != "" {
+			href(o, "next", address+"?"+self+"&next="+l.token(next))
+		}
+		if prev != "" {
+			href(o, "prev", address+"?"+self+"&prev="+l.token(prev))
+		}
+	})
+}
+
+func href(o *object, name, address string) {
+	o.object(name, func(o *object) { o.text("href", address) })
+}
+
+// paged turns the rows of a query that asked for one more than the limit into a page: its rows in the list's order, and whether
+// there are pages behind and before it.
+func paged[T any](l *listing, rows []T) (page []T, hasNext, hasPrev bool) {
+	more := len(rows) > l.limit
+	if more {
+		rows = rows[:l.limit]
+	}
+	if l.back {
+		slices.Reverse(rows)
+		return rows, true, more
+	}
+	return rows, more, l.cursor != ""
+}
+
+// address is the absolute address of the request's path, as the client sees it.
+func (s *Server) address(c echo.Context) string {
+	path := c.Request().URL.Path
+	if public := s.config.PublicURL; public != nil {
+		return public.Scheme + "://" + public.Host + s.prefix + path
+	}
+	return c.Scheme() + "://" + s.host(c) + path
+}
+
+// host is the name under which the client reached us; a trusted proxy's word counts.
+func (s *Server) host(c echo.Context) string {
+	r := c.Request()
+	if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" && s.trusts(r.RemoteAddr) {
+		nearest := forwarded[strings.LastIndexByte(forwarded, ',')+1:]
+		return strings.TrimSpace(nearest)
+	}
+	return r.Host
+}
+
+func (s *Server) trusts(remote string) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(s.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+}

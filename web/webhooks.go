@@ -1,0 +1,188 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"portalhook/triggers"
+)
+
+// Directory keeps the webhooks: what it has acknowledged, the next event hears. It is met by *delivery.Directory.
+type Directory interface {
+	// Create stores a new webhook; triggers.ErrLimit when the tenant has its number already.
+	Create(ctx context.Context, w *triggers.Webhook) error
+	// Update hands a copy of the stored webhook to change, which replaces slices rather than writing into them, and stores what it
+	// made of it; nobody else changes the webhook meanwhile. An error of change is given back as it is, and nothing is stored;
+	// triggers.ErrNotFound when there is no such webhook.
+	Update(ctx context.Context, tenant uint32, id triggers.WebhookID, change func(w *triggers.Webhook) error) (*triggers.Webhook, error)
+	// Delete removes a webhook and cancels its waiting work; triggers.ErrNotFound when there is no such webhook.
+	Delete(ctx context.Context, tenant uint32, id triggers.WebhookID) error
+	// Get is the webhook of a key; nil when there is none. What it gives is never changed.
+	Get(key uint32) *triggers.Webhook
+	// ByID is triggers.ErrNotFound when there is no such webhook. What it gives is never changed.
+	ByID(tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error)
+	// Webhooks are a tenant's, in no order.
+	Webhooks(tenant uint32) iter.Seq[*triggers.Webhook]
+	// Tenant is the zero value when there is none.
+	Tenant(key uint32) triggers.Tenant
+}
+
+// createWebhook answers 201 with the webhook as it was stored.
+func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
+	body, err := readJSON(c.Request())
+	if err != nil {
+		return err
+	}
+	now := now()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("draw an id: %w", err)
+	}
+	w := &triggers.Webhook{
+		ID: triggers.WebhookID(id), Tenant: key.Tenant, CreatedAt: now, UpdatedAt: now, CreatedBy: key.UserID, UpdatedBy: key.UserID,
+	}
+	if err := s.decodeNew(w, body); err != nil {
+		return err
+	}
+	if err := s.config.Directory.Create(c.Request().Context(), w); err != nil {
+		if errors.Is(err, triggers.ErrLimit) {
+			return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
+		}
+		return fmt.Errorf("create webhook: %w", err)
+	}
+	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
+	return nil
+}
+
+func (s *Server) getWebhook(c echo.Context, key *triggers.APIKey) error {
+	w, err := s.webhook(c, key)
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	return nil
+}
+
+// webhook finds the webhook that the path names.
+func (s *Server) webhook(c echo.Context, key *triggers.APIKey) (*triggers.Webhook, error) {
+	id, err := webhookParam(c)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.config.Directory.ByID(key.Tenant, id)
+	if err != nil {
+		return nil, webhookError("find", err)
+	}
+	return w, nil
+}
+
+// putWebhook replaces a webhook: what the body leaves out goes back to its default.
+func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
+	body, err := readJSON(c.Request())
+	if err != nil {
+		return err
+	}
+	w, err := s.update(c, key, func(w *triggers.Webhook) error { return s.decodeWhole(w, body) })
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	return nil
+}
+
+// patchWebhook applies a JSON patch whole, judges the result as one, and answers without a body.
+func (s *Server) patchWebhook(c echo.Context, key *triggers.APIKey) error {
+	body, err := readJSON(c.Request(), "application/json-patch+json")
+	if err != nil {
+		return err
+	}
+	patch, err := parsePatch(body)
+	if err != nil {
+		return err
+	}
+	if _, err := s.update(c, key, func(w *triggers.Webhook) error { return s.patch(w, patch) }); err != nil {
+		return err
+	}
+	writeNothing(c, http.StatusNoContent)
+	return nil
+}
+
+// deleteWebhook answers without a body. The webhook's history stays.
+func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
+	id, err := webhookParam(c)
+	if err != nil {
+		return err
+	}
+	if err := s.config.Directory.Delete(c.Request().Context(), key.Tenant, id); err != nil {
+		return webhookError("delete", err)
+	}
+	writeNothing(c, http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) enableWebhook(c echo.Context, key *triggers.APIKey) error {
+	return s.switchWebhook(c, key, true)
+}
+
+func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
+	return s.switchWebhook(c, key, false)
+}
+
+// switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, on bool) error {
+	w, err := s.update(c, key, func(w *triggers.Webhook) error {
+		w.Enabled = on
+		forgetReason(w)
+		return w.Validate(s.config.Targets)
+	})
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	return nil
+}
+
+// update changes the webhook that the path names, and notes who did it.
+func (s *Server) update(c echo.Context, key *triggers.APIKey, change func(w *triggers.Webhook) error) (*triggers.Webhook, error) {
+	id, err := webhookParam(c)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.config.Directory.Update(c.Request().Context(), key.Tenant, id, func(w *triggers.Webhook) error {
+		wasOn := w.Enabled
+		if err := change(w); err != nil {
+			return err
+		}
+		if w.Enabled && !wasOn {
+			forgetReason(w)
+		}
+		w.UpdatedAt, w.UpdatedBy = now(), key.UserID
+		return nil
+	})
+	if err != nil {
+		return nil, webhookError("update", err)
+	}
+	return w, nil
+}
+
+func forgetReason(w *triggers.Webhook) {
+	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
+}
+
+// webhookError says that there is no such webhook where that is the trouble.
+func webhookError(doing string, err error) error {
+	if errors.Is(err, triggers.ErrNotFound) {
+		return fault(codeNotFound, "there is no such webhook")
+	}
+	return fmt.Errorf("%s webhook: %w", doing, err)
+}
+
+// now is the present date as webhooks keep it: UTC, whole milliseconds.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
