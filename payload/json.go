@@ -75,15 +75,12 @@ func parts(value []byte, begin jsontext.Kind, part func(*jsontext.Decoder) error
 	} else if token.Kind() != begin {
 		return fmt.Errorf("%v where %v was expected", token.Kind(), begin)
 	}
-	for {
-		switch r.decoder.PeekKind() {
-		case jsontext.KindEndObject, jsontext.KindEndArray:
-			return nil
-		}
+	for kind := r.decoder.PeekKind(); kind != jsontext.KindEndObject && kind != jsontext.KindEndArray; kind = r.decoder.PeekKind() {
 		if err := part(&r.decoder); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // next reads one value and gives the place in input where it stands; what the decoder hands out is valid for a moment only.

@@ -258,3 +258,24 @@ func BenchmarkSign(b *testing.B) {
 		})
 	}
 }
+
+// FuzzVerify holds that a receiver trusts nothing that was not signed, whatever the headers say.
+func FuzzVerify(f *testing.F) {
+	f.Add("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", "1614265330", "sha256=AAAA", "00ff", "guess")
+	f.Add("v1, v2,x  v1", "-1", "sha256%3d%zz", "0", "")
+	f.Add("", "", "", "", "")
+	f.Fuzz(func(t *testing.T, standard, timestamp, esri, qlik, plain string) {
+		headers := http.Header{}
+		headers.Set(payload.HeaderID, "dlv_1")
+		headers.Set(payload.HeaderSignature, standard)
+		headers.Set(payload.HeaderTimestamp, timestamp)
+		headers.Set(payload.HeaderEsri, esri)
+		headers.Set(payload.HeaderQlik, qlik)
+		headers.Set(payload.HeaderSecret, plain)
+		verified, err := payload.Verify(payload.Received{
+			Secrets: []triggers.Secret{payload.NewSecret()}, Header: headers.Get, Body: []byte(`{}`), Now: signedAt,
+		})
+		require.Error(t, err)
+		require.Empty(t, verified)
+	})
+}
