@@ -17,6 +17,7 @@ type commandLine struct {
 
 	Emit     emitCommand     `cmd:"" help:"Tell a server what happened: one event, or a file of them."`
 	Listen   listenCommand   `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
+	Match    matchCommand    `cmd:"" help:"Ask a server which webhooks would get an event, and why."`
 	Triggers triggersCommand `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
