@@ -48,8 +48,8 @@ func (a *array) build(name string, value []byte) ([]byte, error) {
 	return a.close(), nil
 }
 
-// buildSharing appends name and array from the facts: whom the access names, then the groups as given. Nobody (private, without
-// groups) is an empty array: the sender has said so, it is not an omission. An item that is shared and says with no group is one.
+// buildSharing appends name and array from the facts: whom the access names, then the groups as given. Nobody (private without
+// groups) is an empty array, for the sender has said so; shared without a group says nothing and is refused.
 func (a *array) buildSharing(access, groups []byte) ([]byte, error) {
 	if access == nil && groups == nil {
 		return a.dst, a.property.missing()
