@@ -150,8 +150,7 @@ func tooMany() *FieldError { return tooLarge("a batch has at most %d events", Ma
 
 // at says which event of a batch an error is about.
 func at(index int, err error) error {
-	var e *FieldError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*FieldError](err); ok {
 		e.Index = index
 	}
 	return err

@@ -203,10 +203,10 @@ func OperationName(r Resource, op Operation) string {
 // PayloadOperation is the spelling that payloads carry, which is also that of the any form: as OperationName, but signin and signout.
 func PayloadOperation(r Resource, op Operation) string {
 	if r == Users {
-		switch op {
-		case UsersSignIn:
+		if op == UsersSignIn {
 			return "signin"
-		case UsersSignOut:
+		}
+		if op == UsersSignOut {
 			return "signout"
 		}
 	}
@@ -222,7 +222,7 @@ func IsBulk(r Resource, op Operation) bool {
 func operationNamed(r Resource, word string) (Operation, bool) {
 	for op, name := range operationNames[r] {
 		if len(name) == len(word) && (name == word || equalFoldASCII(name, word)) {
-			return Operation(op), true //nolint:gosec // at most 13
+			return Operation(op), true
 		}
 	}
 	return 0, false
@@ -263,15 +263,8 @@ func withID(r Resource) OpSet {
 	return all
 }
 
-// addOperation is the operation that makes a new thing; false where there is none.
-func addOperation(r Resource) (Operation, bool) {
-	switch r {
-	case Items, Groups, Users, Roles:
-		return 0, true
-	case NoResource, FeatureServices, Geoprocessing, CloudTypes, Webhooks, resourceCount:
-	}
-	return 0, false
-}
+// isAdd reports whether a set is the operation that makes a new thing, alone: the first of each portal resource.
+func isAdd(r Resource, s OpSet) bool { return r.IsPortal() && s == Ops(ItemsAdd) }
 
 // widen adds what an operation implies: FeaturesEdited also hears the three edits it sums up.
 func widen(r Resource, s OpSet) OpSet {

@@ -1,15 +1,20 @@
 package triggers
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
-// nearest is the trigger of the catalogue that text is least far from; ties go to the one listed first.
-func (c *Catalog) nearest(text string) string { return nearestOf(text, c.names) }
-
-// nearestCloud is the cloud type least far from text, or empty when none is near: fewer than half of its characters differ.
-func (c *Catalog) nearestCloud(text string) string {
-	best := nearestOf(text, c.cloudNames)
-	return nearWithin(text, []string{best}, len(best)/2)
+// nearest is the trigger of the catalogue that text is least far from, a cloud type if text has no slash; ties go to the one listed first.
+func (c *Catalog) nearest(text string) string {
+	if !strings.Contains(text, "/") {
+		return nearestOf(text, c.cloudNames)
+	}
+	return nearestOf(text, c.names)
 }
+
+// nearCloud is the cloud type least far from text, or empty when none is near: more than a third of it would have to change.
+func (c *Catalog) nearCloud(text string) string { return nearWithin(text, c.cloudNames, len(text)/3) }
 
 // nearestOf is the candidate with the least edit distance to text, case not counted; the first of several. Empty without candidates.
 func nearestOf(text string, candidates []string) string {
@@ -53,4 +58,17 @@ func editDistance(a, b string) int {
 		before, previous, current = previous, current, before
 	}
 	return previous[len(b)]
+}
+
+// clip shortens what a sender wrote so that it can be quoted in a message.
+func clip(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
 }

@@ -1,0 +1,92 @@
+package triggers
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const maxInteger = 1<<53 - 1
+
+// integer reads a number that must be whole, not negative and at most most.
+func integer(raw []byte, field string, most int64, what string) (int64, error) {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return 0, Invalid(CodeWrongType, field, "%s must be a whole number (%s), not %s", field, what, clip(string(raw)))
+	case err != nil || n < 0 || n > most:
+		return 0, Invalid(CodeOutOfRange, field, "%s must be from 0 to %d (%s), not %s", field, most, what, clip(string(raw)))
+	}
+	return n, nil
+}
+
+// elements cuts a JSON array into its values, which must all be of one kind.
+func elements(raw []byte, field string, kind jsontext.Kind) ([][]byte, error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(raw))
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, syntaxError(err)
+	}
+	var values [][]byte
+	for dec.PeekKind() != ']' {
+		v, err := dec.ReadValue()
+		if err != nil {
+			return nil, syntaxError(err)
+		}
+		if v.Kind() != kind {
+			return nil, Invalid(CodeWrongType, field+"["+strconv.Itoa(len(values))+"]", "%s holds %s only, not %s", field, kindPlural(kind), kindName(v.Kind()))
+		}
+		values = append(values, bytes.Clone(v))
+	}
+	return values, nil
+}
+
+// compact copies a JSON value without white space and with the fewest escapes; everything else stays as it came. nil stays nil.
+func compact(raw []byte) []byte {
+	switch {
+	case raw == nil:
+		return nil
+	case bytes.IndexByte(raw, '\\') >= 0:
+		out, err := jsontext.AppendFormat(make([]byte, 0, len(raw)), raw, jsontext.PreserveRawStrings(false))
+		if err != nil {
+			return bytes.Clone(raw) // cannot be: the decoder has read it
+		}
+		return out
+	}
+	out := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		tight := tightPrefix(raw)
+		out = append(out, raw[:tight]...)
+		raw = bytes.TrimLeft(raw[tight:], " \t\r\n")
+	}
+	return out
+}
+
+// tightPrefix is the length of the part before the first white space outside strings, in JSON that has no backslash: there a quote always
+// begins or ends a string.
+func tightPrefix(raw []byte) int {
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case ' ', '\t', '\r', '\n':
+			return i
+		case '"':
+			i += bytes.IndexByte(raw[i+1:], '"') + 1
+		}
+	}
+	return len(raw)
+}
+
+// kindNames say what a value is in a sentence.
+var kindNames = map[jsontext.Kind]string{
+	'n': "null", 't': "a boolean", 'f': "a boolean", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
+}
+
+func kindName(k jsontext.Kind) string { return kindNames[k] }
+
+func kindPlural(k jsontext.Kind) string {
+	if k == '0' {
+		return "numbers"
+	}
+	return "strings"
+}
