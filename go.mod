@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/go-json-experiment/json v1.27.2
 
+require pgregory.net/rapid v1.3.0
+
 require (
 	code.dny.dev/ssrf v0.3.0
 	github.com/alecthomas/kong v1.17.0
@@ -19,7 +21,6 @@ require (
 	golang.org/x/term v0.47.0
 	golang.org/x/time v0.16.0
 	golang.org/x/tools v0.52.0
-	pgregory.net/rapid v1.3.0
 )
 
 require (
