@@ -129,7 +129,8 @@ func heardByText(text string, u *triggers.URI) bool {
 		return !bulk && fitsText(second, u.ID, u.Resource != triggers.Roles)
 	}
 	id, wanted := segments[1], segments[2]
-	if wanted != "**" && !fitsText(wanted, operation, true) {
+	// Operations fold ASCII case only: a long s is no s there, though (?i) takes it for one.
+	if wanted != "**" && (strings.Contains(wanted, "ſ") || !fitsText(wanted, operation, true)) {
 		return false
 	}
 	return id == "*" || !bulk && fitsText(id, u.ID, u.Resource != triggers.Roles)
