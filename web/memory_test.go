@@ -9,7 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
 	"portalhook/payload"
@@ -288,4 +291,12 @@ func (d directory) Webhooks(tenant uint32) iter.Seq[*triggers.Webhook] { return 
 
 func (directory) Tenant(key uint32) triggers.Tenant {
 	return triggers.Tenant{Key: key, Name: "default"}
+}
+
+// only is the one webhook there is.
+func (e *edge) only(t testing.TB) *triggers.Webhook {
+	t.Helper()
+	all := e.all(1)
+	require.Len(t, all, 1)
+	return all[0]
 }
