@@ -19,10 +19,10 @@ import (
 	"portalhook/web"
 )
 
-// edge is a server on a real socket, over memory.
+// edge is a server over memory.
 type edge struct {
 	*memory
-	url    string
+	url    string // empty without a socket
 	server *web.Server
 	log    *logbook
 }
@@ -48,6 +48,16 @@ func (l *logbook) String() string {
 // newEdge starts a server; change may alter its configuration before.
 func newEdge(t testing.TB, change ...func(*web.Config)) *edge {
 	t.Helper()
+	e := newBareEdge(t, change...)
+	listener := httptest.NewServer(e.server)
+	t.Cleanup(listener.Close)
+	e.url = listener.URL
+	return e
+}
+
+// newBareEdge makes a server without a socket: do calls it directly.
+func newBareEdge(t testing.TB, change ...func(*web.Config)) *edge {
+	t.Helper()
 	e := &edge{memory: newMemory(), log: &logbook{}}
 	config := web.Config{
 		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory,
@@ -56,11 +66,9 @@ func newEdge(t testing.TB, change ...func(*web.Config)) *edge {
 	for _, c := range change {
 		c(&config)
 	}
-	server, err := web.New(t.Context(), config)
+	var err error
+	e.server, err = web.New(t.Context(), config)
 	require.NoError(t, err)
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	e.url, e.server = listener.URL, server
 	return e
 }
 
@@ -114,6 +122,11 @@ func (e *edge) do(t testing.TB, r request) answer {
 	}
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
+	}
+	if e.url == "" {
+		w := httptest.NewRecorder()
+		e.server.ServeHTTP(w, req)
+		return answer{w.Code, w.Header(), w.Body.String()}
 	}
 	resp, err := noRedirects.Do(req)
 	require.NoError(t, err)

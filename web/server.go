@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,8 +72,9 @@ type Server struct {
 	prefix   string // of PublicURL's path, without a slash at its end
 	metrics  *metrics
 	stopping atomic.Bool
-	triggers []byte // the answer of GET /triggers, the same for everyone
-	types    []byte // and of GET /webhooks/event-types
+	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
+	triggers func() ([]byte, error)
+	types    func() []byte
 }
 
 // handler answers one request of a caller who may make it; key is nil where anyone may.
@@ -145,10 +147,8 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.metrics, err = newMetrics(s.config.Registry); err != nil {
 		return nil, err
 	}
-	if s.triggers, err = triggersAnswer(config.Catalog); err != nil {
-		return nil, err
-	}
-	s.types = eventTypesAnswer(config.Catalog)
+	s.triggers = sync.OnceValues(func() ([]byte, error) { return triggersAnswer(config.Catalog) })
+	s.types = sync.OnceValue(func() []byte { return eventTypesAnswer(config.Catalog) })
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)

@@ -362,12 +362,8 @@ func TestListWebhooks(t *testing.T) {
 			"?sort=name&eventType=/users/%7Bann,bob%7D/signIn":               {"Hook b", "Hook d", "Hook f"},
 			"?sort=name&origins=api,automations":                             all,
 			"?origins=management-console":                                    nil,
-			"?level=user&x=1":                                                all[:0:0],
 			"?sort=name&limit=2&limit=5&name=hook+":                          all[:2],
 		} {
-			if strings.Contains(query, "level=user") {
-				continue // memory knows no levels
-			}
 			require.Equal(t, want, names(t, list(query)), query)
 		}
 	})
@@ -380,11 +376,12 @@ func TestListWebhooks(t *testing.T) {
 			var forth, back []string
 			for {
 				forth = append(forth, names(t, page)...)
-				require.Contains(t, href(t, page, "next")+"&name=hook", "name=hook")
-				if href(t, page, "next") == "" {
+				next := href(t, page, "next")
+				if next == "" {
 					break
 				}
-				page = e.follow(t, href(t, page, "next"))
+				require.Contains(t, next, "&name=hook", "links keep the filters")
+				page = e.follow(t, next)
 			}
 			require.Equal(t, whole, forth, order)
 			for {
