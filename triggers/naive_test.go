@@ -33,7 +33,7 @@ func hears(t *triggers.Trigger, u *triggers.URI) bool {
 		segments, fold = strings.Split(u.Key(), "."), false
 	case triggers.Roles:
 		segments, fold = []string{u.Key()}, false
-	default:
+	case triggers.Items, triggers.Groups, triggers.Users, triggers.Webhooks, triggers.NoResource:
 		if u.ID == "" {
 			return false
 		}

@@ -184,9 +184,9 @@ func TestURIStringParsesToTheSame(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, u, parsed)
 
-		any, err := catalog.ParseTrigger(u.AnyForm())
+		anyForm, err := catalog.ParseTrigger(u.AnyForm())
 		require.NoError(t, err)
-		require.True(t, hears(&any, &u))
+		require.True(t, hears(&anyForm, &u))
 
 		exact, err := catalog.ParseTrigger(u.String())
 		if err != nil {
