@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -160,7 +161,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 	for i, ev := range events {
 		var err error
 		if bodies[i], err = payload.Render(ev, at); err != nil {
-			if f, ok := err.(*triggers.FieldError); ok {
+			if f, ok := errors.AsType[*triggers.FieldError](err); ok {
 				f.Index = i
 			}
 			return nil, err
@@ -294,9 +295,9 @@ func (directory) Tenant(key uint32) triggers.Tenant {
 }
 
 // only is the one webhook there is.
-func (e *edge) only(t testing.TB) *triggers.Webhook {
-	t.Helper()
+func (e *edge) only(tb testing.TB) *triggers.Webhook {
+	tb.Helper()
 	all := e.all(1)
-	require.Len(t, all, 1)
+	require.Len(tb, all, 1)
 	return all[0]
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"portalhook/delivery"
+	"portalhook/router"
 	"portalhook/triggers"
 )
 
@@ -125,6 +127,14 @@ func (s *Server) routes() []route {
 	return list
 }
 
+// What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
+var (
+	_ Dispatcher = (*delivery.Dispatcher)(nil)
+	_ Resender   = (*delivery.Dispatcher)(nil)
+	_ Directory  = (*delivery.Directory)(nil)
+	_ Matcher    = (*router.Table)(nil)
+)
+
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
 	s := &Server{config: config, log: config.Log}
@@ -152,7 +162,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)
-	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
+	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Logger.SetOutput(io.Discard)
 	for _, r := range s.routes() {
 		if r.allowed == 0 {

@@ -146,6 +146,7 @@ func TestPatch(t *testing.T) {
 		check  func(t *testing.T, e *edge, w map[string]any)
 	}{
 		"enabled": {`[{"op":"replace","path":"/enabled","value":false}]`, 204, "", "", func(t *testing.T, e *edge, w map[string]any) {
+			t.Helper()
 			require.Equal(t, false, w["enabled"])
 			require.Equal(t, secret, e.only(t).Secret.Reveal(), "the secret stays")
 			require.Equal(t, "Bearer top-secret", e.only(t).EncryptedHeaders[0].Value.Reveal())
@@ -154,25 +155,32 @@ func TestPatch(t *testing.T) {
 		"several, judged as one": {`[{"op":"replace","path":"/eventTypes","value":[]},{"op":"add","path":"/eventTypes/-","value":"/items/add"},
 			{"op":"add","path":"/headers/x-new","value":"1"},{"op":"remove","path":"/headers/X-ENV"},{"op":"remove","path":"/deactivationPolicy"},
 			{"op":"replace","path":"/retry","value":"once"}]`, 204, "", "", func(t *testing.T, _ *edge, w map[string]any) {
+			t.Helper()
 			require.Equal(t, []any{"/items/add"}, w["eventTypes"])
 			require.Equal(t, map[string]any{"X-Team": "gis", "x-new": "1"}, w["headers"])
 			require.NotContains(t, w, "deactivationPolicy")
 			require.Equal(t, "once", w["retry"])
 		}},
 		"secret anew": {`[{"op":"replace","path":"/secret","value":"` + strings.Repeat("n", 40) + `"}]`, 204, "", "", func(t *testing.T, e *edge, _ map[string]any) {
+			t.Helper()
 			require.Equal(t, strings.Repeat("n", 40), e.only(t).Secret.Reveal())
 		}},
-		"secret away": {`[{"op":"remove","path":"/secret"}]`, 204, "", "", func(t *testing.T, e *edge, w map[string]any) {
+		"secret away": {`[{"op":"remove","path":"/secret"}]`, 204, "", "", func(t *testing.T, _ *edge, w map[string]any) {
+			t.Helper()
 			require.Equal(t, false, w["secretKeyAdded"])
 		}},
 		"one encrypted header": {`[{"op":"add","path":"/encryptedHeaders/x-two","value":"2"}]`, 204, "", "", func(t *testing.T, e *edge, w map[string]any) {
+			t.Helper()
 			require.Equal(t, []any{"authorization", "x-two"}, w["encryptedHeaders"])
 			require.Equal(t, "Bearer top-secret", e.only(t).EncryptedHeaders[0].Value.Reveal())
 		}},
-		"url and its headers": {`[{"op":"replace","path":"/url","value":"https://b.example.com/"},{"op":"replace","path":"/encryptedHeaders/Authorization","value":"new"}]`,
-			204, "", "", func(t *testing.T, e *edge, w map[string]any) {
+		"url and its headers": {
+			`[{"op":"replace","path":"/url","value":"https://b.example.com/"},{"op":"replace","path":"/encryptedHeaders/Authorization","value":"new"}]`,
+			204, "", "", func(t *testing.T, e *edge, _ map[string]any) {
+				t.Helper()
 				require.Equal(t, "new", e.only(t).EncryptedHeaders[0].Value.Reveal())
-			}},
+			},
+		},
 		"test that holds":        {`[{"op":"test","path":"/ordered","value":true},{"op":"replace","path":"/ordered","value":false}]`, 204, "", "", nil},
 		"nothing":                {`[]`, 204, "", "", nil},
 		"url without headers":    {`[{"op":"replace","path":"/url","value":"https://b.example.com/"}]`, 400, "REENTER_HEADERS", "encryptedHeaders", nil},
