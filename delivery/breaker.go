@@ -28,7 +28,7 @@ type breaker struct {
 
 // breakerBucket counts the attempts that ended within one slice of the window.
 type breakerBucket struct {
-	slice            int64 // number of the slice since 1970; a bucket of another one is empty
+	slice             int64 // number of the slice since 1970; a bucket of another one is empty
 	succeeded, failed int
 }
 

@@ -149,7 +149,7 @@ func (o *offer) free(webhook uint32) int {
 	}
 	o.places[webhook] = len(o.given)
 	o.given = append(o.given, offered{entry: e, target: to, lane: l, n: n})
-	d.shares.reserve(l, n, o.now)
+	d.shares.reserve(l, n)
 	return n
 }
 

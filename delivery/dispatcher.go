@@ -78,11 +78,11 @@ type Dispatcher struct {
 	scratch    sync.Pool // *plan
 	resends    chan struct{}
 
-	mu       sync.Mutex
-	shares   shares
-	pass     passes
-	idle     []chan *job // workers without work, the one that was busy last on top
-	stopping bool
+	mu                sync.Mutex
+	shares            shares
+	pass              passes
+	idle              []chan *job // workers without work, the one that was busy last on top
+	started, stopping bool
 }
 
 // New makes a Dispatcher. Nothing moves before Start.
@@ -133,6 +133,9 @@ func New(config Config) *Dispatcher {
 
 // Start sets the claim loop and the settler going: work that an earlier run left is taken up.
 func (d *Dispatcher) Start() {
+	d.mu.Lock()
+	d.started = true
+	d.mu.Unlock()
 	d.settler.start()
 	d.background.Go(d.claimLoop)
 	if d.gauge != nil {
@@ -174,6 +177,9 @@ func (d *Dispatcher) Dispatch(ctx context.Context, tenant uint32, events []*trig
 	}
 	defer d.active.Done()
 
+	if len(events) == 0 {
+		return nil, nil
+	}
 	p := d.scratch.Get().(*plan)
 	at := d.clock.Now().Truncate(time.Millisecond)
 	if err := d.plan(p, tenant, events, at); err != nil {
@@ -304,7 +310,7 @@ func (d *Dispatcher) reserveFor(p *plan, event int, now time.Time) {
 		if l == nil || d.pass.backlogged(l) || d.shares.room(l, now) == 0 {
 			continue
 		}
-		d.shares.reserve(l, 1, now)
+		d.shares.reserve(l, 1)
 		one.lane = l
 		p.planned[i].Lease = true
 	}

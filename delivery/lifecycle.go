@@ -72,6 +72,10 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	d.stopping = true
+	if !d.started {
+		d.mu.Unlock()
+		return nil
+	}
 	for _, inbox := range d.idle {
 		inbox <- nil
 	}

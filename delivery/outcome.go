@@ -76,7 +76,9 @@ type BlockedError struct {
 	Why     string
 }
 
-func (e *BlockedError) Error() string { return fmt.Sprintf("%s must not be reached: %s", e.Address, e.Why) }
+func (e *BlockedError) Error() string {
+	return fmt.Sprintf("%s must not be reached: %s", e.Address, e.Why)
+}
 
 // tlsError marks an error of the handshake, so that a connection that ends there is not taken for one that ends in the answer.
 type tlsError struct{ err error }
@@ -142,7 +144,7 @@ func classifyError(err error) Outcome {
 var (
 	ourTrouble = []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EACCES, syscall.EPERM,
-		syscall.ENETDOWN, 		context.Canceled,
+		syscall.ENETDOWN, context.Canceled,
 	}
 	noWay           = []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN}
 	connectionEnded = []error{syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed}
@@ -206,12 +208,27 @@ func reason(status int, err error) string {
 	case Malformed:
 		return "the answer is not HTTP that can be read"
 	case Infrastructure:
-		return "trouble on our side, not charged: " + err.Error()
+		return "trouble on our side, not charged to the webhook: " + trouble(err)
 	case ShutDown:
 		return "the server was shutting down"
 	case Unsendable, Delivered, Redirected, Gone, Throttled, BadGateway, Rejected:
 	}
 	return err.Error()
+}
+
+// trouble names our own trouble without the addresses that the error would tell.
+func trouble(err error) string {
+	var (
+		dns    *net.DNSError
+		number syscall.Errno
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "the name server: " + dns.Err
+	case errors.As(err, &number):
+		return number.Error()
+	}
+	return "the attempt was given up"
 }
 
 // statusLine is a status as people know it: 308 Permanent Redirect; a number without a name stands alone.

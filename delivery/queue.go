@@ -14,7 +14,8 @@ type Queue interface {
 	// Enqueue stores a batch whole or not at all and returns when it is on disk. It draws the ids, in the order given. An event
 	// whose identity (tenant, Source, EventID) is known is not stored again: its Receipt says Duplicate and carries the first
 	// answer. The same identity with another Digest is a *ConflictError, and nothing of the batch is stored. Planned deliveries
-	// with Lease come back leased to this node; the others wait to be claimed.
+	// with Lease come back leased to this node; the others wait to be claimed. When it returns, the batch and the slices in it are the
+	// caller's again, but for the events and their bodies, which nobody changes any more.
 	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
 	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and max in all; free is called
 	// once per webhook that has due work, and never for the same webhook by two calls at once. next is when the earliest work falls

@@ -253,7 +253,8 @@ var scratch = sync.Pool{New: func() any { return new([readBodyMost + 1]byte) }}
 // that cannot be decoded is one of which nothing is kept.
 func readBody(response *http.Response) (kept []byte, truncated bool, err error) {
 	defer response.Body.Close()
-	if response.Body == http.NoBody || response.ContentLength == 0 {
+	// After 101 the body is the connection itself, which no deadline of ours ends.
+	if response.Body == http.NoBody || response.ContentLength == 0 || response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, false, nil
 	}
 	wire := &wireReader{from: response.Body, left: readBodyMost + 1}

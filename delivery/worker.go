@@ -28,7 +28,8 @@ const (
 type job struct {
 	entry   *entry
 	lane    *lane
-	host    *host // where it runs; set by take
+	host    *host // where it runs; set by take, like busy
+	busy    bool  // it was not its webhook's only one, or the one before failed
 	tenant  uint32
 	webhook uint32
 	fence   uint32
@@ -95,7 +96,7 @@ func (d *Dispatcher) finish(j *job, r result, attempted bool, inbox *chan *job) 
 	if d.shares.more() {
 		d.runLocked() // one that ended may let several begin
 	}
-	wanted := d.pass.backlogged(l) && l.leased <= l.limit*(1+aheadPerSlot)/2 || d.pass.starved && d.shares.leased <= d.shares.limits.Leased/2
+	wanted := d.pass.backlogged(l) && l.leased <= l.memory()/2 || d.pass.starved && d.shares.leased <= d.shares.limits.Leased/2
 	if next == nil && !d.stopping && len(d.idle) < idleWorkers {
 		if *inbox == nil {
 			*inbox = make(chan *job, 1)

@@ -68,11 +68,13 @@ func (p *parts) add(b *builder, r triggers.Resource, t *triggers.Trigger, s sub)
 		p.any = append(p.any, s)
 		return
 	}
-	if n, ok := literalName(t); ok {
-		if key, ok := n.hexKey(); ok {
-			p.hex = append(p.hex, hexID{key: key, sub: s})
-		} else {
-			p.names = append(p.names, namedSub{name: n, sub: s})
+	if names, ok := literalNames(t); ok {
+		for _, n := range names {
+			if key, ok := n.hexKey(); ok {
+				p.hex = append(p.hex, hexID{key: key, sub: s})
+			} else {
+				p.names = append(p.names, namedSub{name: n, sub: s})
+			}
 		}
 		return
 	}
@@ -99,7 +101,7 @@ func isService(r triggers.Resource) bool {
 
 // share gives the matcher of the same text that was first seen.
 func (b *builder) share(m *matcher) *matcher {
-	if m.glob == nil {
+	if m.kind == literal {
 		return m
 	}
 	if first, ok := b.matchers[m.text]; ok {
@@ -121,7 +123,7 @@ func (b *builder) layer(l *layer, newer []*layer) {
 	b.root = appendKept(b.root, l.root, keep)
 	for r, x := range l.resources {
 		if x != nil {
-			b.index(b.parts(triggers.Resource(r)), x, keep) //nolint:gosec // an index of resources
+			b.index(b.parts(triggers.Resource(r)), x, keep)
 		}
 	}
 }
@@ -240,31 +242,46 @@ func exact(list []sub) []sub {
 	return list
 }
 
-// literalName is the path of a trigger without globs, as events of its resource spell it; false when it needs a pattern.
-func literalName(t *triggers.Trigger) (name, bool) {
+// literalNames are all the names that a trigger stands for, as events of its resource spell them; false when it needs a pattern.
+func literalNames(t *triggers.Trigger) ([]name, bool) {
 	if t.Rest {
-		return name{}, false
+		return nil, false
 	}
-	texts := make([]string, len(t.Path))
+	names := []name{{}}
 	for i, segment := range t.Path {
-		text, ok := segment.Literal()
-		if !ok || t.Resource == triggers.CloudTypes && strings.Contains(text, ".") {
-			return name{}, false
+		texts, ok := spellings(segment)
+		if !ok || len(names)*len(texts) > maxSpellings {
+			return nil, false
 		}
-		texts[i] = text
+		longer := make([]name, 0, len(names)*len(texts))
+		for _, text := range texts {
+			if text == "" || t.Resource == triggers.CloudTypes && strings.Contains(text, ".") {
+				return nil, false
+			}
+			for _, n := range names {
+				n, ok := n.below(t.Resource, i, text)
+				if !ok {
+					return nil, false
+				}
+				longer = append(longer, n)
+			}
+		}
+		names = longer
 	}
-	var n name
+	return names, len(t.Path) > 0
+}
+
+// below adds the segment at place i to a name; false when the name would be too long for a table.
+func (n name) below(r triggers.Resource, i int, text string) (name, bool) {
 	switch {
-	case t.Resource == triggers.CloudTypes:
-		n.id = strings.Join(texts, ".")
-	case len(texts) == 1:
-		n.id = texts[0]
-	case len(texts) == 2:
-		n.folder, n.id = texts[0], texts[1]
+	case i == 0:
+		n.id = text
+	case r == triggers.CloudTypes:
+		n.id += "." + text
 	default:
-		return name{}, false
+		n.folder, n.id = n.id, text
 	}
-	return n, n.id != "" && n.fits()
+	return n, n.fits()
 }
 
 // folds says whether ids of the resource are compared without regard to case.

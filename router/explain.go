@@ -74,15 +74,15 @@ func (v *Verdict) compare(pattern, event string, matched bool, reason string, ar
 // path compares one segment of the trigger's path. The event's segment comes as it is compared and as it was sent.
 func (v *Verdict) path(t *triggers.Trigger, i int, pattern, key, sent string) bool {
 	m := newMatcher(t.Path[i], folds(t.Resource))
-	if m.glob == nil {
+	if m.kind == literal {
 		return v.compare(pattern, sent, m.matches(key), "%q is not %q", sent, pattern)
 	}
 	return v.compare(pattern, sent, m.matches(key), "%q does not fit %s", sent, pattern)
 }
 
-func (v *Verdict) operation(t *triggers.Trigger, uri *triggers.URI, pattern string) bool {
+func (v *Verdict) operation(t *triggers.Trigger, uri *triggers.URI, pattern string) {
 	name := triggers.OperationName(uri.Resource, uri.Operation)
-	return v.compare(pattern, name, t.OperationsOf(uri.Resource).Has(uri.Operation), "the operation is %s", name)
+	v.compare(pattern, name, t.OperationsOf(uri.Resource).Has(uri.Operation), "the operation is %s", name)
 }
 
 // everything notes a `**`, which hears whatever the event has left.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -11,146 +12,99 @@ import (
 	"portalhook/triggers"
 )
 
-// matcher is one segment of a pattern, made to be matched: a literal or a compiled glob.
+// matcher is one segment of a pattern, made to be matched: a literal, a glob that the library matches, or one that we match.
 type matcher struct {
-	// text is the segment in the glob library's spelling; equal texts match alike.
-	text string
-	// glob is nil for a literal, which text then is itself.
-	glob *glob.Pattern
-	// prefix is the literal text the glob begins with, often empty.
-	prefix string
+	// text spells the segment in the glob library's way; equal texts match alike. A literal is spelt as it is.
+	text  string
+	kind  matcherKind
+	glob  *glob.Pattern
+	steps steps
+	// prefix and suffix are the literal texts that a glob begins and ends with, often empty.
+	prefix, suffix string
 }
 
-// newMatcher compiles a segment. With fold, a class holds what any case of it holds; literals have been folded by the parser.
+type matcherKind uint8
+
+const (
+	literal matcherKind = iota
+	// library globs hold nothing but literals, `*`, `?` and classes of one range.
+	library
+	// stepped globs hold what the library cannot say, several ranges in a class, or what it would try in every combination:
+	// three braces in a row can cost it 70 ms.
+	stepped
+)
+
+// newMatcher makes a segment ready. With fold, a class holds what any case of it holds; literals have been folded by the parser.
 func newMatcher(s triggers.Segment, fold bool) *matcher {
 	if text, ok := s.Literal(); ok {
 		return &matcher{text: text}
 	}
-	var b strings.Builder
-	writeSegment(&b, s, fold)
-	m := &matcher{text: b.String()}
-	// Every character that is special to the library has been quoted, so this cannot fail; the fuzz test holds us to it.
-	m.glob = glob.MustCompile(m.text)
-	if len(s) > 0 && s[0].Kind == triggers.Literal {
+	var spelling strings.Builder
+	m := &matcher{steps: newSteps(s, fold)}
+	m.kind = m.steps.spell(&spelling)
+	m.text = spelling.String()
+	if m.kind == library {
+		// Every character that is special to the library has been quoted, so this cannot fail; the fuzz test holds us to it.
+		m.glob, m.steps = glob.MustCompile(m.text), nil
+	}
+	if s[0].Kind == triggers.Literal {
 		m.prefix = s[0].Text
+	}
+	if last := s[len(s)-1]; last.Kind == triggers.Literal {
+		m.suffix = last.Text
 	}
 	return m
 }
 
 // matches compares with one segment of an event, folded where its resource folds.
 func (m *matcher) matches(segment string) bool {
-	if m.glob == nil {
+	switch m.kind {
+	case literal:
 		return m.text == segment
+	case library:
+		return m.glob.Match(segment)
+	case stepped:
 	}
-	return m.glob.Match(segment)
+	return m.steps.match(segment)
 }
 
-// writeSegment spells a segment for the glob library. There `*` is zero characters or more, and a class is one range or a set.
-func writeSegment(b *strings.Builder, s triggers.Segment, fold bool) {
+// maxSpellings is up to how many ids a segment is subscribed id by id rather than as a glob.
+const maxSpellings = 16
+
+// spellings gives all texts that a segment of literals and alternatives of literals stands for; false when there are too many, or
+// when it has any other glob.
+func spellings(s triggers.Segment) ([]string, bool) {
+	texts := []string{""}
 	for _, token := range s {
-		switch token.Kind {
-		case triggers.Literal:
-			writeLiteral(b, token.Text)
-		case triggers.AnyRun:
-			b.WriteString("?*")
-		case triggers.AnyOne:
-			b.WriteByte('?')
-		case triggers.Class:
-			writeClass(b, token, fold)
-		case triggers.Alternatives:
-			b.WriteByte('{')
-			for i, choice := range token.Choices {
-				if i > 0 {
-					b.WriteByte(',')
-				}
-				writeSegment(b, choice, fold)
+		choices := []triggers.Segment{{token}}
+		if token.Kind == triggers.Alternatives {
+			choices = token.Choices
+		}
+		if len(texts)*len(choices) > maxSpellings {
+			return nil, false
+		}
+		longer := make([]string, 0, len(texts)*len(choices))
+		for _, choice := range choices {
+			end, ok := choice.Literal()
+			if !ok {
+				return nil, false
 			}
-			b.WriteByte('}')
-		}
-	}
-}
-
-// writeLiteral quotes what is special to the library, the comma too, which is so within braces.
-func writeLiteral(b *strings.Builder, text string) {
-	for _, r := range text {
-		if strings.ContainsRune(`*?\[]{},`, r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-}
-
-// writeClass spells a class as one range where it is one, else as alternatives of ranges: the library's classes cannot hold several.
-func writeClass(b *strings.Builder, class triggers.Token, fold bool) {
-	ranges := class.Ranges
-	if fold {
-		ranges = foldRanges(ranges)
-	}
-	ranges = union(ranges)
-	if len(ranges) == 1 && (class.Negated || ranges[0].Low != '!') {
-		writeRange(b, ranges[0], class.Negated)
-		return
-	}
-	if class.Negated {
-		ranges = complement(ranges)
-	}
-	b.WriteByte('{')
-	for i, r := range ranges {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if r.Low == '!' { // the library would take `[!` for a negation
-			b.WriteByte('!')
-			if r.High == '!' {
-				continue
+			for _, begin := range texts {
+				longer = append(longer, begin+end)
 			}
-			b.WriteByte(',')
-			r.Low++
 		}
-		writeRange(b, r, false)
+		texts = longer
 	}
-	b.WriteByte('}')
-}
-
-// writeRange spells one range. Nothing is quoted: the library takes the two characters of a range as they are.
-func writeRange(b *strings.Builder, r triggers.Range, negated bool) {
-	b.WriteByte('[')
-	if negated {
-		b.WriteByte('!')
-	}
-	b.WriteRune(r.Low)
-	b.WriteByte('-')
-	b.WriteRune(r.High)
-	b.WriteByte(']')
-}
-
-// The characters between these two are halves of UTF-16 pairs: no text holds them, and no pattern can be written with them.
-const (
-	beforeSurrogates = 0xD7FF
-	afterSurrogates  = 0xE000
-)
-
-func successor(r rune) rune {
-	if r == beforeSurrogates {
-		return afterSurrogates
-	}
-	return r + 1
-}
-
-func predecessor(r rune) rune {
-	if r == afterSurrogates {
-		return beforeSurrogates
-	}
-	return r - 1
+	return texts, true
 }
 
 // union gives the same characters in rising ranges that neither overlap nor touch.
 func union(ranges []triggers.Range) []triggers.Range {
 	sorted := slices.Clone(ranges)
-	slices.SortFunc(sorted, func(a, b triggers.Range) int { return int(a.Low) - int(b.Low) })
+	slices.SortFunc(sorted, func(a, b triggers.Range) int { return cmp.Compare(a.Low, b.Low) })
 	merged := sorted[:0]
 	for _, r := range sorted {
-		if n := len(merged); n > 0 && r.Low <= successor(merged[n-1].High) {
+		if n := len(merged); n > 0 && r.Low <= merged[n-1].High+1 {
 			merged[n-1].High = max(merged[n-1].High, r.High)
 			continue
 		}
@@ -159,27 +113,11 @@ func union(ranges []triggers.Range) []triggers.Range {
 	return merged
 }
 
-// complement gives all other characters. The ranges are a union.
-func complement(ranges []triggers.Range) []triggers.Range {
-	var others []triggers.Range
-	low := rune(0)
-	for _, r := range ranges {
-		if r.Low > low {
-			others = append(others, triggers.Range{Low: low, High: predecessor(r.Low)})
-		}
-		low = successor(r.High)
-	}
-	if low <= unicode.MaxRune {
-		others = append(others, triggers.Range{Low: low, High: unicode.MaxRune})
-	}
-	return others
-}
-
 // foldRanges adds to the ranges the folded form of all they hold: events are compared folded, so that other forms need no place.
 func foldRanges(ranges []triggers.Range) []triggers.Range {
 	folded := slices.Clone(ranges)
 	for _, c := range casedRunes() {
-		if c.folded != c.rune && slices.ContainsFunc(ranges, func(r triggers.Range) bool { return r.Low <= c.rune && c.rune <= r.High }) {
+		if slices.ContainsFunc(ranges, func(r triggers.Range) bool { return r.Low <= c.rune && c.rune <= r.High }) {
 			folded = append(folded, triggers.Range{Low: c.folded, High: c.folded})
 		}
 	}

@@ -122,7 +122,7 @@ const (
 
 // newNameRef describes a name that lies at offset.
 func newNameRef(offset int, n name, hash uint64) nameRef {
-	lengths := nameRef(len(n.folder))<<idLengthBits | nameRef(len(n.id))                    //nolint:gosec // lengths
+	lengths := nameRef(len(n.folder))<<idLengthBits | nameRef(len(n.id))
 	return nameRef(offset)<<offsetShift | lengths<<hashBits | nameRef(hash&(1<<hashBits-1)) //nolint:gosec // not negative
 }
 
@@ -253,7 +253,7 @@ func (c *chain) push(slot *sub) {
 		c.heads++
 	}
 	c.next = append(c.next, uint32(*slot)) //nolint:gosec // an index
-	*slot = sub(len(c.next))               //nolint:gosec // a length
+	*slot = sub(len(c.next))
 }
 
 // resolve replaces the number in the slot by the item's sub, or by a reference to the list of its items' subs.

@@ -34,15 +34,34 @@ type patternTree struct {
 // patternNode is where the patterns that begin alike part.
 type patternNode struct {
 	literals map[string]*patternNode
-	globs    []globEdge // each glob once
-	here     []sub      // patterns that end here
-	rest     []sub      // patterns that end here and let more follow
-	ops      triggers.OpSet
+	// Each glob stands once: with those that begin, or end, with the same literal text, whichever is longer, or else in globs.
+	starts, ends fixes
+	globs        []globEdge
+
+	here []sub // patterns that end here
+	rest []sub // patterns that end here and let more follow
+	ops  triggers.OpSet
 }
 
 type globEdge struct {
 	*matcher
 	node *patternNode
+}
+
+// fixes finds globs by the literal text that they begin or end with, so that an event tries few of many.
+type fixes struct {
+	lengths []int // of the texts, rising
+	globs   map[string][]globEdge
+}
+
+func (f *fixes) add(text string, e globEdge) {
+	if f.globs == nil {
+		f.globs = make(map[string][]globEdge)
+	}
+	f.globs[text] = append(f.globs[text], e)
+	if i, ok := slices.BinarySearch(f.lengths, len(text)); !ok {
+		f.lengths = slices.Insert(f.lengths, i, len(text))
+	}
 }
 
 // buildPatterns makes the tree of patterns in which equal globs are one matcher (builder.share).
@@ -57,7 +76,7 @@ func buildPatterns(all []pattern) *patternTree {
 		n := &t.root
 		for _, m := range p.path {
 			n.ops |= p.sub.ops()
-			if m.glob == nil {
+			if m.kind == literal {
 				n = n.literal(m.text)
 				continue
 			}
@@ -66,7 +85,7 @@ func buildPatterns(all []pattern) *patternTree {
 			if next == nil {
 				next = &patternNode{}
 				edges[edge] = next
-				n.globs = append(n.globs, globEdge{matcher: m, node: next})
+				n.glob(globEdge{matcher: m, node: next})
 			}
 			n = next
 		}
@@ -94,6 +113,17 @@ func (n *patternNode) literal(text string) *patternNode {
 	return next
 }
 
+func (n *patternNode) glob(e globEdge) {
+	switch {
+	case len(e.suffix) > len(e.prefix):
+		n.ends.add(e.suffix, e)
+	case e.prefix != "":
+		n.starts.add(e.prefix, e)
+	default:
+		n.globs = append(n.globs, e)
+	}
+}
+
 // scatter adds the hits of patterns, in no order.
 func (t *patternTree) scatter(uri *triggers.URI, g *gathering) {
 	var buf [maxSegments]string
@@ -113,11 +143,29 @@ func (n *patternNode) find(segments []string, op triggers.Operation, found *gath
 		return
 	}
 	found.scatter(n.rest)
-	if next := n.literals[segments[0]]; next != nil {
+	segment := segments[0]
+	if next := n.literals[segment]; next != nil {
 		next.find(segments[1:], op, found)
 	}
-	for i := range n.globs {
-		e := &n.globs[i]
+	for _, length := range n.starts.lengths {
+		if length > len(segment) {
+			break
+		}
+		follow(n.starts.globs[segment[:length]], segments, op, found)
+	}
+	for _, length := range n.ends.lengths {
+		if length > len(segment) {
+			break
+		}
+		follow(n.ends.globs[segment[len(segment)-length:]], segments, op, found)
+	}
+	follow(n.globs, segments, op, found)
+}
+
+// follow goes on along the globs that match the first segment.
+func follow(globs []globEdge, segments []string, op triggers.Operation, found *gathering) {
+	for i := range globs {
+		e := &globs[i]
 		if e.node.ops.Has(op) && e.matches(segments[0]) {
 			e.node.find(segments[1:], op, found)
 		}

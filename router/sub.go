@@ -30,7 +30,7 @@ func newList(start, length int) sub {
 
 func (s sub) webhook() uint32 { return uint32(s >> webhookShift) }
 
-func (s sub) ops() triggers.OpSet { return triggers.OpSet(s & opMask) } //nolint:gosec // 24 bits
+func (s sub) ops() triggers.OpSet { return triggers.OpSet(s & opMask) }
 
 func (s sub) hears(op triggers.Operation) bool { return s>>op&1 != 0 }
 
@@ -44,5 +44,5 @@ func (s sub) of(lists []sub) []sub {
 }
 
 func (s sub) hit() Hit {
-	return Hit{Webhook: s.webhook(), Trigger: uint8(s >> triggerShift & maxTrigger)} //nolint:gosec // 7 bits
+	return Hit{Webhook: s.webhook(), Trigger: uint8(s >> triggerShift & maxTrigger)}
 }

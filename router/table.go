@@ -2,6 +2,7 @@ package router
 
 import (
 	"iter"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -104,9 +105,7 @@ func (t *Table) tenant(key uint32) *tenant {
 	}
 	grown := map[uint32]*tenant{key: {}}
 	if m := s.tenants.Load(); m != nil {
-		for k, tn := range *m {
-			grown[k] = tn
-		}
+		maps.Copy(grown, *m)
 	}
 	s.tenants.Store(&grown)
 	return grown[key]

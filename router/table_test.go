@@ -16,19 +16,19 @@ import (
 	"portalhook/triggers"
 )
 
-// cases is how many comparisons with the specification the property test makes at least; with -short a tenth of it.
+// cases is how many comparisons with the specification the property test makes at least, unless -short.
 const cases = 100_000
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	checks := "3000"
+	// What is given on the command line stands. A failure prints its seed, so that no file of it is needed.
+	defaults := map[string]string{"rapid.checks": "3000", "rapid.nofailfile": "true"}
 	if testing.Short() {
-		checks = "300"
+		defaults["rapid.checks"] = "300"
 	}
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", checks); err != nil {
+	flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
+	for name, value := range defaults {
+		if err := flag.Set(name, value); err != nil {
 			panic(err)
 		}
 	}
@@ -170,6 +170,60 @@ func TestAHundredTriggersAreAllHeard(t *testing.T) {
 		got := table.Match(1, parseURI(t, "/users/"+userName(i)+"/update"), nil)
 		require.Equal(t, []router.Hit{{Webhook: 1, Trigger: uint8(i)}}, got)
 	}
+}
+
+// Every glob of the alphabet, alone, beside a letter and beside every other, against every short id of it.
+func TestGlobsMatchAsTheSpecificationDoes(t *testing.T) {
+	t.Parallel()
+	patterns := slices.Clone(globs)
+	for _, g := range globs {
+		patterns = append(patterns, "a"+g, g+"k")
+		for _, h := range globs {
+			patterns = append(patterns, g+h)
+		}
+	}
+	var ids []string
+	for _, a := range atoms {
+		ids = append(ids, a, a+"k", "a"+a)
+	}
+	accepted := 0
+	for _, pattern := range patterns {
+		parsed, err := triggers.Default().ParseTrigger("/users/" + pattern + "/update")
+		if err != nil {
+			continue // too many wildcards
+		}
+		accepted++
+		table, ts := router.NewTable(), []triggers.Trigger{parsed}
+		table.Put(1, 1, ts)
+		for _, id := range ids {
+			uri := parseURI(t, "/users/"+id+"/update")
+			require.Equal(t, naiveTable{1: ts}.match(uri), table.Match(1, uri, nil), "%s and %s", pattern, id)
+		}
+	}
+	require.Greater(t, accepted, len(patterns)*3/4)
+}
+
+// A merge that began before a Load must not bring back what the Load has replaced.
+func TestLoadIsNotUndoneByAMerge(t *testing.T) {
+	t.Parallel()
+	const webhooks = 50_000 // the merge takes far longer than what is done beside it
+	uri := parseURI(t, "/items/ab/share")
+	loud, quiet := parse(t, "/items/share"), parse(t, "/items/move")
+	table := router.NewMergingTable(webhooks, 0, 1)
+	table.Load(1, func(yield func(uint32, []triggers.Trigger) bool) {
+		for i := range uint32(webhooks) {
+			if !yield(i, loud) {
+				return
+			}
+		}
+	})
+	table.Put(1, 1, loud)
+	table.AwaitMerge(1)
+	table.Load(1, maps.All(map[uint32][]triggers.Trigger{1: quiet}))
+	table.Put(1, 1, quiet)
+	table.Put(1, 2, loud)
+	table.Settle()
+	require.Equal(t, []router.Hit{{Webhook: 2}}, table.Match(1, uri, nil))
 }
 
 func TestOperationsFitASub(t *testing.T) {

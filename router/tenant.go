@@ -23,13 +23,13 @@ type policy struct {
 	fanOut int
 	// smallMerge is the weight up to which a save merges by itself.
 	smallMerge int
-	// manyLayers is the number from which a save merges whatever it costs: saves are arriving faster than the background merge can
-	// follow.
-	manyLayers int
+	// Above manyLayers saves are arriving faster than the background merge can follow, and a save merges up to largeMerge.
+	manyLayers, largeMerge int
 }
 
-// defaultPolicy lets a save merge for some 100 microseconds and keeps a million triggers in at most seven layers.
-var defaultPolicy = policy{fanOut: 8, smallMerge: 256, manyLayers: 32}
+// defaultPolicy lets a save merge for some 100 microseconds, a millisecond now and then in a storm of saves, and keeps a million
+// triggers at rest in at most seven layers.
+var defaultPolicy = policy{fanOut: 8, smallMerge: 256, manyLayers: 32, largeMerge: 4096}
 
 // layers gives the layers in force, which never change.
 func (tn *tenant) layers() []*layer {
@@ -48,9 +48,13 @@ func (tn *tenant) push(l *layer, p policy) bool {
 	defer tn.mu.Unlock()
 	layers := append(slices.Clip(tn.layers()), l)
 	free := min(tn.merging, len(layers))
+	most := p.smallMerge
+	if len(layers)-free > p.manyLayers {
+		most = p.largeMerge
+	}
 	from := free + p.unbalanced(layers[free:])
 	// Of the merges that are due, do the largest that is small.
-	for from < len(layers)-1 && weight(layers[from:]) > p.smallMerge && len(layers)-free <= p.manyLayers {
+	for from < len(layers)-1 && weight(layers[from:]) > most {
 		from++
 		from += p.unbalanced(layers[from:])
 	}

@@ -58,9 +58,14 @@ func load64(s string) uint64 {
 
 func foldFrom(s string, i int) string {
 	var b strings.Builder
-	b.Grow(len(s) + utf8.UTFMax)
+	b.Grow(len(s))
 	b.WriteString(s[:i])
 	for i < len(s) {
+		if s[i] < utf8.RuneSelf {
+			b.WriteByte(lowerASCII(s[i]))
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 {
 			b.WriteByte(s[i])

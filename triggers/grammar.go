@@ -325,7 +325,11 @@ func (p *parser) cloud() (Trigger, *refusal) {
 		if p.wild > 0 {
 			r = refuse(CodeUnknownTrigger, "no event type of the catalogue fits %q", clip(p.text))
 		}
-		return t, r.mend("/"+p.text, "/"+nearWithin(p.text, pathWords, 2))
+		r.mend("/" + p.text)
+		if near := nearWithin(p.text, pathWords, 2); near != "" {
+			r.mend("/" + near)
+		}
+		return t, r
 	}
 	if len(t.Path) == 0 {
 		t.Any, t.Rest = true, false

@@ -93,7 +93,7 @@ func parseServiceURI(rest string) (URI, error) {
 		}
 	}
 	if kind >= len(segments) || kind > 2 {
-		return URI{}, Invalid(CodeBadURI, "", "a service event is at %s or /services/[folder/]<name>/%s", sampleURI(FeatureServices), gpServer)
+		return URI{}, Invalid(CodeBadURI, "", "a service event is at %s or %s", sampleURI(FeatureServices), sampleURI(Geoprocessing))
 	}
 	u := URI{Resource: Geoprocessing, Operation: GeoprocessingComplete}
 	further := segments[kind+1:]
@@ -163,8 +163,10 @@ func plural(r Resource) string {
 // sampleURI shows the form of a resource's URIs.
 func sampleURI(r Resource) string {
 	switch r {
-	case FeatureServices, Geoprocessing:
+	case FeatureServices:
 		return "/services/[folder/]<name>/FeatureServer/FeaturesCreated"
+	case Geoprocessing:
+		return "/services/[folder/]<name>/GPServer"
 	case Users:
 		return "/users/<username>/signIn"
 	case Webhooks:

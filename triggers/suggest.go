@@ -13,13 +13,14 @@ func (c *Catalog) nearest(text string) string {
 	return nearestOf(text, c.names)
 }
 
-// nearCloud is the cloud type least far from text, or empty when none is near: more than a third of it would have to change.
-func (c *Catalog) nearCloud(text string) string { return nearWithin(text, c.cloudNames, len(text)/3) }
+// nearCloud is the cloud type least far from text, or empty when none is near: more than half of it would have to change.
+func (c *Catalog) nearCloud(text string) string { return nearWithin(text, c.cloudNames, len(text)/2) }
 
 // nearestOf is the candidate with the least edit distance to text, case not counted; the first of several. Empty without candidates.
 func nearestOf(text string, candidates []string) string {
 	best, least := "", -1
-	text = strings.ToLower(text)
+	// What is far longer than any candidate is near none, and may be as long as a body: its beginning will do.
+	text = strings.ToLower(text[:min(len(text), MaxPatternCharacters)])
 	for _, candidate := range candidates {
 		if d := editDistance(text, strings.ToLower(candidate)); least < 0 || d < least {
 			best, least = candidate, d
@@ -31,7 +32,7 @@ func nearestOf(text string, candidates []string) string {
 // nearWithin is nearestOf, or empty when that is more than most edits away.
 func nearWithin(text string, candidates []string, most int) string {
 	best := nearestOf(text, candidates)
-	if editDistance(strings.ToLower(text), strings.ToLower(best)) > most {
+	if len(text) > MaxPatternCharacters || editDistance(strings.ToLower(text), strings.ToLower(best)) > most {
 		return ""
 	}
 	return best

@@ -137,8 +137,6 @@ func (t Targets) checkHost(host string) (admitted bool, err error) {
 		return true, nil
 	case err == nil:
 		return false, Invalid(CodeNotAllowed, "url", "the host must be a name, not the IP address %s, unless the server allows that address", clip(host))
-	case strings.Contains(host, ":"):
-		return false, Invalid(CodeNotAllowed, "url", "the host is no IPv6 address")
 	case endsInNumber(host):
 		// Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as addresses.
 		return false, Invalid(CodeNotAllowed, "url", "the host must be a name, and its last label must not be a number")

@@ -23,7 +23,8 @@ type Trigger struct {
 	// Services have one, the name of a service outside any folder, or two, folder and name. Cloud types have one per dot.
 	Path []Segment
 	// Rest is true when `**` stands after Path: one or more further segments of any content. For cloud types these are parts of
-	// the type. For services see HearsBelow; it is set only where Path stops short of folder and name.
+	// the type. For services, of both kinds then: a Path of one segment hears those in a folder that it matches, and those outside
+	// any folder whose name it matches; one of two hears those whose folder and name it matches.
 	Rest bool
 	// TenantOnly is true when it hears any event that has no user level, so that no webhook of user level may have it.
 	TenantOnly bool

@@ -82,7 +82,7 @@ func (u *URI) normalise() error {
 		}
 		return nil
 	case u.ID == "":
-		return Invalid(CodeMissingID, "", "the id is missing, as in /%s/<id>/%s", u.Resource, OperationName(u.Resource, u.Operation))
+		return Invalid(CodeMissingID, "", "the id is missing, as in %s", sampleURI(u.Resource))
 	}
 	if err := checkID(u.ID); err != nil {
 		return err

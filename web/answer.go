@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -43,15 +45,30 @@ func (s *Server) answer(r route) echo.HandlerFunc {
 	seen := s.metrics.route(r.method, r.path)
 	return func(c echo.Context) error {
 		started := time.Now()
+		if !r.quiet {
+			c.Response().Header().Set("X-Request-Id", traceID(c))
+		}
 		err := s.handle(c, r)
 		if err != nil {
-			s.fail(c, err)
+			// The line is in the log before the client can ask about it.
+			p := problemOf(err)
+			s.logFailure(c, r.path, p, time.Since(started))
+			s.fail(c, p)
 		}
 		took := time.Since(started)
 		seen.observe(c.Response().Status, took)
-		s.logRequest(c, r, took)
+		if err == nil {
+			s.logSuccess(c, r, took)
+		}
 		return nil
 	}
+}
+
+// unrouted answers what no route takes: another path, another method.
+func (s *Server) unrouted(err error, c echo.Context) {
+	p := problemOf(err)
+	s.logFailure(c, c.Request().URL.Path, p, 0)
+	s.fail(c, p)
 }
 
 // handle runs the handler; a panic comes back as an error.
@@ -61,8 +78,10 @@ func (s *Server) handle(c echo.Context, r route) (err error) {
 			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it by value too
 				panic(v)
 			}
-			err = &problem{Code: codeInternal, Index: -1, Detail: "the trace id finds the cause in the server's log",
-				cause: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+			err = &problem{
+				Code: codeInternal, Index: -1, Detail: "the trace id finds the cause in the server's log",
+				cause: fmt.Errorf("panic: %v\n%s", v, debug.Stack()),
+			}
 		}
 	}()
 	if r.allowed&anyone != 0 {
@@ -75,18 +94,12 @@ func (s *Server) handle(c echo.Context, r route) (err error) {
 	return r.handle(c, key)
 }
 
-// fail writes the answer to a request that failed, and logs the cause when it is ours.
-func (s *Server) fail(c echo.Context, err error) {
-	p := problemOf(err)
-	status := p.status()
-	if status >= http.StatusInternalServerError {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("trace", traceID(c)),
-			slog.String("method", c.Request().Method), slog.String("path", c.Path()), slog.Int("status", status),
-			slog.String("code", p.Code), slog.Any("err", err), slog.Any("cause", p.cause))
-	}
+// fail writes the answer to a request that failed, unless an answer has begun already.
+func (s *Server) fail(c echo.Context, p *problem) {
 	if c.Response().Committed {
 		return
 	}
+	status := p.status()
 	header := c.Response().Header()
 	switch status {
 	case http.StatusUnauthorized:
@@ -119,19 +132,40 @@ func writeJSON(c echo.Context, status int, body []byte) {
 // writeNothing writes an answer without a body.
 func writeNothing(c echo.Context, status int) { c.Response().WriteHeader(status) }
 
-// logRequest writes one line a request, without header values, query values or bodies: those may hold secrets.
-func (s *Server) logRequest(c echo.Context, r route, took time.Duration) {
-	status := c.Response().Status
+// Requests are logged in one line each, without header values, query values or bodies: those may hold secrets.
+
+func (s *Server) logSuccess(c echo.Context, r route, took time.Duration) {
 	level := slog.LevelInfo
-	if r.quiet && status < http.StatusBadRequest {
+	if r.quiet {
 		level = slog.LevelDebug
 	}
-	ctx := c.Request().Context()
-	if !s.log.Enabled(ctx, level) {
+	s.logRequest(c, level, r.path, c.Response().Status, took)
+}
+
+func (s *Server) logFailure(c echo.Context, path string, p *problem, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case p.Code == codeOverloaded, errors.Is(p.cause, context.Canceled):
+		level = slog.LevelDebug // they come in thousands when they come, and are counted
+	case p.status() >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.String("code", p.Code)}
+	if p.cause != nil {
+		attrs = append(attrs, slog.Any("err", p.cause))
+	}
+	s.logRequest(c, level, path, p.status(), took, attrs...)
+}
+
+func (s *Server) logRequest(c echo.Context, level slog.Level, path string, status int, took time.Duration, more ...slog.Attr) {
+	r := c.Request()
+	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	s.log.LogAttrs(ctx, level, "request", slog.String("trace", traceID(c)), slog.String("method", r.method),
-		slog.String("path", r.path), slog.Int("status", status), slog.Duration("took", took), slog.String("client", c.RealIP()))
+	s.log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
+		slog.String("trace", traceID(c)), slog.String("method", r.Method), slog.String("path", path), slog.Int("status", status),
+		slog.Duration("took", took), slog.String("client", c.RealIP()),
+	}, more...)...)
 }
 
 // webhookParam reads the id of the path's webhook; a text that is no id finds nothing.

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,15 +111,7 @@ func isJSON(contentType string, also []string) bool {
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return false
 	}
-	if kind == "application/json" {
-		return true
-	}
-	for _, other := range also {
-		if kind == other {
-			return true
-		}
-	}
-	return false
+	return kind == "application/json" || slices.Contains(also, kind)
 }
 
 // checkJSON reports what is wrong with the syntax of a value, and where.

@@ -15,13 +15,17 @@ import (
 
 // getTriggers shows the catalogue: what can be subscribed, with a sample event and the payload it leads to.
 func (s *Server) getTriggers(c echo.Context, _ *triggers.APIKey) error {
-	writeJSON(c, http.StatusOK, s.triggers)
+	body, err := s.triggers()
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, body)
 	return nil
 }
 
 // getEventTypes lists what can be subscribed as clients of Qlik Cloud expect it: cloud types first, no placeholders.
 func (s *Server) getEventTypes(c echo.Context, _ *triggers.APIKey) error {
-	writeJSON(c, http.StatusOK, s.types)
+	writeJSON(c, http.StatusOK, s.types())
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,10 +20,10 @@ import (
 	"portalhook/web"
 )
 
-// edge is a server on a real socket, over memory.
+// edge is a server over memory.
 type edge struct {
 	*memory
-	url    string
+	url    string // empty without a socket
 	server *web.Server
 	log    *logbook
 }
@@ -46,8 +47,18 @@ func (l *logbook) String() string {
 }
 
 // newEdge starts a server; change may alter its configuration before.
-func newEdge(t testing.TB, change ...func(*web.Config)) *edge {
-	t.Helper()
+func newEdge(tb testing.TB, change ...func(*web.Config)) *edge {
+	tb.Helper()
+	e := newBareEdge(tb, change...)
+	listener := httptest.NewServer(e.server)
+	tb.Cleanup(listener.Close)
+	e.url = listener.URL
+	return e
+}
+
+// newBareEdge makes a server without a socket: do calls it directly.
+func newBareEdge(tb testing.TB, change ...func(*web.Config)) *edge {
+	tb.Helper()
 	e := &edge{memory: newMemory(), log: &logbook{}}
 	config := web.Config{
 		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory,
@@ -56,11 +67,9 @@ func newEdge(t testing.TB, change ...func(*web.Config)) *edge {
 	for _, c := range change {
 		c(&config)
 	}
-	server, err := web.New(t.Context(), config)
-	require.NoError(t, err)
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	e.url, e.server = listener.URL, server
+	var err error
+	e.server, err = web.New(tb.Context(), config)
+	require.NoError(tb, err)
 	return e
 }
 
@@ -71,22 +80,22 @@ type answer struct {
 	body   string
 }
 
-func (a answer) json(t testing.TB) map[string]any {
-	t.Helper()
+func (a answer) json(tb testing.TB) map[string]any {
+	tb.Helper()
 	var object map[string]any
-	require.NoError(t, json.Unmarshal([]byte(a.body), &object), a.body)
+	require.NoError(tb, json.Unmarshal([]byte(a.body), &object), a.body)
 	return object
 }
 
 // problem is the one error of an answer that refuses.
-func (a answer) problem(t testing.TB) map[string]any {
-	t.Helper()
-	object := a.json(t)
-	require.Len(t, object["traceId"], 32)
-	require.Equal(t, object["traceId"], a.header.Get("X-Request-Id"))
+func (a answer) problem(tb testing.TB) map[string]any {
+	tb.Helper()
+	object := a.json(tb)
+	require.Len(tb, object["traceId"], 32)
+	require.Equal(tb, object["traceId"], a.header.Get("X-Request-Id"))
 	problems, ok := object["errors"].([]any)
-	require.True(t, ok, a.body)
-	require.Len(t, problems, 1)
+	require.True(tb, ok, a.body)
+	require.Len(tb, problems, 1)
 	return problems[0].(map[string]any)
 }
 
@@ -96,13 +105,11 @@ type request struct {
 	header                               http.Header
 }
 
-func (e *edge) do(t testing.TB, r request) answer {
-	t.Helper()
+func (e *edge) do(tb testing.TB, r request) answer {
+	tb.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), r.method, e.url+r.path, strings.NewReader(r.body))
-	require.NoError(t, err)
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	require.NoError(tb, err)
+	maps.Copy(req.Header, r.header)
 	if host := r.header.Get("Host"); host != "" {
 		req.Host = host
 	}
@@ -115,41 +122,46 @@ func (e *edge) do(t testing.TB, r request) answer {
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
 	}
+	if e.url == "" {
+		w := httptest.NewRecorder()
+		e.server.ServeHTTP(w, req)
+		return answer{w.Code, w.Header(), w.Body.String()}
+	}
 	resp, err := noRedirects.Do(req)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // call is do with the admin's key.
-func (e *edge) call(t testing.TB, method, path, body string) answer {
-	t.Helper()
-	return e.do(t, request{method: method, path: path, key: adminKey, body: body})
+func (e *edge) call(tb testing.TB, method, path, body string) answer {
+	tb.Helper()
+	return e.do(tb, request{method: method, path: path, key: adminKey, body: body})
 }
 
 // create makes a webhook and gives its id.
-func (e *edge) create(t testing.TB, body string) string {
-	t.Helper()
-	a := e.call(t, http.MethodPost, "/api/v1/webhooks", body)
-	require.Equal(t, http.StatusCreated, a.status, a.body)
-	return a.json(t)["id"].(string)
+func (e *edge) create(tb testing.TB, body string) string {
+	tb.Helper()
+	a := e.call(tb, http.MethodPost, "/api/v1/webhooks", body)
+	require.Equal(tb, http.StatusCreated, a.status, a.body)
+	return a.json(tb)["id"].(string)
 }
 
 // post emits one event and gives its id.
-func (e *edge) post(t testing.TB, body string) string {
-	t.Helper()
-	a := e.call(t, http.MethodPost, "/api/v1/events", body)
-	require.Equal(t, http.StatusAccepted, a.status, a.body)
-	return a.json(t)["id"].(string)
+func (e *edge) post(tb testing.TB, body string) string {
+	tb.Helper()
+	a := e.call(tb, http.MethodPost, "/api/v1/events", body)
+	require.Equal(tb, http.StatusAccepted, a.status, a.body)
+	return a.json(tb)["id"].(string)
 }
 
-func mustURL(t testing.TB, text string) *url.URL {
-	t.Helper()
+func mustURL(tb testing.TB, text string) *url.URL {
+	tb.Helper()
 	u, err := url.Parse(text)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return u
 }

@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
 	"portalhook/payload"
@@ -157,7 +161,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 	for i, ev := range events {
 		var err error
 		if bodies[i], err = payload.Render(ev, at); err != nil {
-			if f, ok := err.(*triggers.FieldError); ok {
+			if f, ok := errors.AsType[*triggers.FieldError](err); ok {
 				f.Index = i
 			}
 			return nil, err
@@ -288,4 +292,12 @@ func (d directory) Webhooks(tenant uint32) iter.Seq[*triggers.Webhook] { return 
 
 func (directory) Tenant(key uint32) triggers.Tenant {
 	return triggers.Tenant{Key: key, Name: "default"}
+}
+
+// only is the one webhook there is.
+func (e *edge) only(tb testing.TB) *triggers.Webhook {
+	tb.Helper()
+	all := e.all(1)
+	require.Len(tb, all, 1)
+	return all[0]
 }

@@ -22,13 +22,13 @@ const (
 // listing is a list request: its parameters, the first value of each. Links are built from it again, so that they do not grow when a
 // client appends what it finds in them.
 type listing struct {
-	values url.Values
-	known  []string // in the order links print them
-	limit  int
-	sort   string // the column
-	down   bool
-	cursor string // opaque text within next or prev; empty on the first page
-	back   bool   // the page before the cursor is asked for
+	values  url.Values
+	filters []string // the list's own parameters, in the order links print them
+	limit   int
+	sort    string // the column
+	down    bool
+	cursor  string // opaque text within next or prev; empty on the first page
+	back    bool   // the page before the cursor is asked for
 }
 
 // readListing reads what all lists share. Parameters that are not known are left alone: clients send odd ones.
@@ -37,7 +37,7 @@ func readListing(c echo.Context, defaultSort string, sorts, filters []string) (*
 	if err != nil {
 		return nil, triggers.Invalid(triggers.CodeOutOfRange, "", "the query string cannot be read")
 	}
-	l := &listing{values: values, known: append(slices.Clone(filters), "limit", "sort"), limit: defaultLimit}
+	l := &listing{values: values, filters: filters, limit: defaultLimit}
 	if text := values.Get("limit"); text != "" {
 		if l.limit, err = strconv.Atoi(text); err != nil || l.limit < 1 || l.limit > maxLimit {
 			return nil, triggers.Invalid(triggers.CodeOutOfRange, "limit", "the limit is %q; it must be a number from 1 to %d", text, maxLimit)
@@ -98,22 +98,23 @@ func (l *listing) token(cursor string) string {
 // links writes the links of a page: self always; next and prev, given as cursors, where there is such a page.
 func (l *listing) links(o *object, address, next, prev string) {
 	o.object("links", func(o *object) {
-		self := "limit=" + strconv.Itoa(l.limit) + "&sort=" + url.QueryEscape(l.order())
-		for _, name := range l.known {
-			if value := l.values.Get(name); value != "" && name != "limit" && name != "sort" {
-				self += "&" + name + "=" + url.QueryEscape(value)
+		query := []string{"limit=" + strconv.Itoa(l.limit), "sort=" + url.QueryEscape(l.order())}
+		for _, name := range l.filters {
+			if value := l.values.Get(name); value != "" {
+				query = append(query, name+"="+url.QueryEscape(value))
 			}
 		}
-		own := ""
+		first := address + "?" + strings.Join(query, "&")
+		own := first
 		if l.cursor != "" {
-			own = "&" + l.cursorField() + "=" + l.token(l.cursor)
+			own += "&" + l.cursorField() + "=" + l.token(l.cursor)
 		}
-		href(o, "self", address+"?"+self+own)
+		href(o, "self", own)
 		if next != "" {
-			href(o, "next", address+"?"+self+"&next="+l.token(next))
+			href(o, "next", first+"&next="+l.token(next))
 		}
 		if prev != "" {
-			href(o, "prev", address+"?"+self+"&prev="+l.token(prev))
+			href(o, "prev", first+"&prev="+l.token(prev))
 		}
 	})
 }

@@ -12,12 +12,15 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"portalhook/delivery"
+	"portalhook/router"
 	"portalhook/triggers"
 )
 
@@ -71,8 +74,9 @@ type Server struct {
 	prefix   string // of PublicURL's path, without a slash at its end
 	metrics  *metrics
 	stopping atomic.Bool
-	triggers []byte // the answer of GET /triggers, the same for everyone
-	types    []byte // and of GET /webhooks/event-types
+	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
+	triggers func() ([]byte, error)
+	types    func() []byte
 }
 
 // handler answers one request of a caller who may make it; key is nil where anyone may.
@@ -123,6 +127,14 @@ func (s *Server) routes() []route {
 	return list
 }
 
+// What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
+var (
+	_ Dispatcher = (*delivery.Dispatcher)(nil)
+	_ Resender   = (*delivery.Dispatcher)(nil)
+	_ Directory  = (*delivery.Directory)(nil)
+	_ Matcher    = (*router.Table)(nil)
+)
+
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
 	s := &Server{config: config, log: config.Log}
@@ -145,14 +157,12 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.metrics, err = newMetrics(s.config.Registry); err != nil {
 		return nil, err
 	}
-	if s.triggers, err = triggersAnswer(config.Catalog); err != nil {
-		return nil, err
-	}
-	s.types = eventTypesAnswer(config.Catalog)
+	s.triggers = sync.OnceValues(func() ([]byte, error) { return triggersAnswer(config.Catalog) })
+	s.types = sync.OnceValue(func() []byte { return eventTypesAnswer(config.Catalog) })
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)
-	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
+	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Logger.SetOutput(io.Discard)
 	for _, r := range s.routes() {
 		if r.allowed == 0 {

@@ -14,13 +14,13 @@ import (
 // eachMember calls visit for every member of an object, in order. value is good until visit returns.
 func eachMember(object jsontext.Value, field string, visit func(name string, value jsontext.Value) error) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(object))
-	if decoder.PeekKind() != '{' {
+	if decoder.PeekKind() != jsontext.KindBeginObject {
 		return wrongType(field, "an object", object)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
 		return syntaxProblem(err, int64(len(object)))
 	}
-	for decoder.PeekKind() != '}' {
+	for decoder.PeekKind() != jsontext.KindEndObject {
 		name, err := decoder.ReadToken()
 		if err != nil {
 			return syntaxProblem(err, int64(len(object)))
@@ -40,13 +40,13 @@ func eachMember(object jsontext.Value, field string, visit func(name string, val
 // eachItem calls visit for every item of an array, in order. value is good until visit returns.
 func eachItem(array jsontext.Value, field string, visit func(i int, value jsontext.Value) error) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(array))
-	if decoder.PeekKind() != '[' {
+	if decoder.PeekKind() != jsontext.KindBeginArray {
 		return wrongType(field, "an array", array)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
 		return syntaxProblem(err, int64(len(array)))
 	}
-	for i := 0; decoder.PeekKind() != ']'; i++ {
+	for i := 0; decoder.PeekKind() != jsontext.KindEndArray; i++ {
 		value, err := decoder.ReadValue()
 		if err != nil {
 			return syntaxProblem(err, int64(len(array)))
@@ -59,7 +59,7 @@ func eachItem(array jsontext.Value, field string, visit func(i int, value jsonte
 }
 
 func textOf(field string, value jsontext.Value) (string, error) {
-	if value.Kind() != '"' {
+	if value.Kind() != jsontext.KindString {
 		return "", wrongType(field, "a string", value)
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
@@ -70,18 +70,15 @@ func textOf(field string, value jsontext.Value) (string, error) {
 }
 
 func boolOf(field string, value jsontext.Value) (bool, error) {
-	switch value.Kind() {
-	case 't':
-		return true, nil
-	case 'f':
-		return false, nil
-	default:
+	kind := value.Kind()
+	if kind != jsontext.KindTrue && kind != jsontext.KindFalse {
 		return false, wrongType(field, "true or false", value)
 	}
+	return kind == jsontext.KindTrue, nil
 }
 
 func intOf(field string, value jsontext.Value) (int, error) {
-	if value.Kind() != '0' {
+	if value.Kind() != jsontext.KindNumber {
 		return 0, wrongType(field, "a whole number", value)
 	}
 	n, err := strconv.ParseInt(string(value), 10, 32)
@@ -122,17 +119,17 @@ func wrongType(field, want string, value jsontext.Value) error {
 
 func kindName(value jsontext.Value) string {
 	switch value.Kind() {
-	case '{':
+	case jsontext.KindBeginObject:
 		return "an object"
-	case '[':
+	case jsontext.KindBeginArray:
 		return "an array"
-	case '"':
+	case jsontext.KindString:
 		return "a string"
-	case '0':
+	case jsontext.KindNumber:
 		return "a number"
-	case 't', 'f':
+	case jsontext.KindTrue, jsontext.KindFalse:
 		return "a boolean"
-	default:
-		return "null"
+	case jsontext.KindNull, jsontext.KindInvalid, jsontext.KindEndObject, jsontext.KindEndArray:
 	}
+	return "null"
 }

@@ -92,8 +92,10 @@ func (d *draft) replace(body jsontext.Value) error {
 		return err
 	}
 	if d.keepsHeader && d.w.URL != old.URL {
-		return &problem{Code: codeReenter, Field: "encryptedHeaders", Index: -1,
-			Detail: "with another url, give every encrypted header its value again, or remove it"}
+		return &problem{
+			Code: codeReenter, Field: "encryptedHeaders", Index: -1,
+			Detail: "with another url, give every encrypted header its value again, or remove it",
+		}
 	}
 	if d.w.Secret == old.Secret {
 		d.w.OldSecrets = old.OldSecrets
@@ -281,7 +283,7 @@ func (d *draft) readHeaders(field string, value jsontext.Value) (err error) {
 // readEncryptedHeaders takes an object of names and values, which sets them, or an array of names as a GET shows it, which keeps
 // their stored values.
 func (d *draft) readEncryptedHeaders(field string, value jsontext.Value) error {
-	if value.Kind() == '[' {
+	if value.Kind() == jsontext.KindBeginArray {
 		names, err := textsOf(field, value)
 		if err != nil {
 			return err
@@ -327,7 +329,7 @@ func (d *draft) keepHeader(field, name string) error {
 
 // readRetry takes a profile's name or a list of waits such as ["0s","5s","5m"].
 func (d *draft) readRetry(field string, value jsontext.Value) error {
-	if value.Kind() != '[' {
+	if value.Kind() != jsontext.KindBeginArray {
 		text, err := textOf(field, value)
 		if err != nil {
 			return triggers.Invalid(triggers.CodeWrongType, field, `retry must be standard, portal, once, or a list of waits such as ["0s","5s","5m"]`)
@@ -356,7 +358,7 @@ func (d *draft) readRetry(field string, value jsontext.Value) error {
 // readPolicy takes {"numberOfFailures","daysInPast"}; null goes back to the standard rule.
 func (d *draft) readPolicy(field string, value jsontext.Value) error {
 	d.w.Deactivation = nil
-	if value.Kind() == 'n' {
+	if value.Kind() == jsontext.KindNull {
 		return nil
 	}
 	var policy triggers.DeactivationPolicy

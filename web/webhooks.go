@@ -137,6 +137,9 @@ func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
 
 // switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
 func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, on bool) error {
+	if err := noMembers(c.Request()); err != nil {
+		return err
+	}
 	w, err := s.update(c, key, func(w *triggers.Webhook) error {
 		w.Enabled = on
 		forgetReason(w)

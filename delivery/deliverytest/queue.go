@@ -148,7 +148,7 @@ func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 			})
 			continue
 		}
-		d := q.add(id+1+triggers.ID(i), a.Tenant, planned, milliseconds(a.AcceptedAt), []triggers.ID{id})
+		d := q.add(id+1+triggers.ID(i), a.Tenant, planned, milliseconds(a.AcceptedAt), milliseconds(a.AcceptedAt), []triggers.ID{id})
 		switch {
 		case planned.State == delivery.Skipped:
 			d.State, d.DueAt, d.EndedAt = delivery.Skipped, time.Time{}, milliseconds(a.AcceptedAt)
@@ -161,14 +161,14 @@ func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 	return delivery.Receipt{ID: id, Matched: len(a.Planned)}
 }
 
-// add makes a waiting delivery that is due at once.
-func (q *Queue) add(id triggers.ID, tenant uint32, planned delivery.Planned, built time.Time, events []triggers.ID) *entry {
+// add makes a waiting delivery.
+func (q *Queue) add(id triggers.ID, tenant uint32, planned delivery.Planned, built, due time.Time, events []triggers.ID) *entry {
 	revision := q.revisions[planned.Revision-1]
 	d := &entry{
 		Record: delivery.Record{
 			ID: id, Tenant: tenant, Webhook: planned.Webhook, WebhookID: revision.WebhookID,
 			EventID: events[0], URI: q.events[events[0]].Event.URI.String(), Trigger: revision.Triggers[planned.Trigger],
-			State: delivery.Waiting, CreatedAt: id.Time().UTC(), DueAt: milliseconds(q.now()),
+			State: delivery.Waiting, CreatedAt: id.Time().UTC(), DueAt: due,
 			Revision: revision, BuiltAt: built,
 		},
 		events: events,
@@ -301,7 +301,7 @@ func (q *Queue) settle(d *entry, s delivery.Settlement) {
 }
 
 // Resend implements delivery.Queue.
-func (q *Queue) Resend(_ context.Context, tenant uint32, id triggers.ID, _ time.Time) (delivery.Claimed, error) {
+func (q *Queue) Resend(_ context.Context, tenant uint32, id triggers.ID, now time.Time) (delivery.Claimed, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.fail("Resend"); err != nil {
@@ -313,7 +313,7 @@ func (q *Queue) Resend(_ context.Context, tenant uint32, id triggers.ID, _ time.
 	}
 	trigger := slices.Index(old.Revision.Triggers, old.Trigger)
 	planned := delivery.Planned{Webhook: old.Webhook, Revision: old.Revision.Number, Trigger: uint8(trigger)} //nolint:gosec // at most 100 triggers
-	d := q.add(q.draw(1), tenant, planned, old.BuiltAt, old.events)
+	d := q.add(q.draw(1), tenant, planned, old.BuiltAt, milliseconds(now), old.events)
 	due := d.DueAt
 	q.lease(d)
 	return q.claimed(d, due), nil
@@ -352,7 +352,7 @@ func (q *Queue) CloseIntervals(_ context.Context, now time.Time) (int, error) {
 		}
 		newest := members[len(members)-1]
 		planned := delivery.Planned{Webhook: newest.webhook, Revision: newest.revision, Trigger: newest.trigger}
-		q.add(q.draw(1), newest.tenant, planned, time.UnixMilli(end.end).UTC(), events)
+		q.add(q.draw(1), newest.tenant, planned, time.UnixMilli(end.end).UTC(), time.UnixMilli(end.end).UTC(), events)
 	}
 	return len(ends), nil
 }

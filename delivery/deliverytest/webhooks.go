@@ -59,7 +59,7 @@ func (q *Queue) tenant(key uint32) (*triggers.Tenant, error) {
 // revise gives the webhook a new revision.
 func (q *Queue) revise(w *triggers.Webhook, tenant *triggers.Tenant) {
 	w.Revision = int64(len(q.revisions)) + 1
-	q.revisions = append(q.revisions, revisionOf(w, tenant))
+	q.revisions = append(q.revisions, delivery.RevisionOf(w, tenant))
 }
 
 // EachWebhook calls each with every webhook, in the order of their keys.
@@ -232,14 +232,3 @@ func (q *Queue) Open() int {
 
 // FreeBytes answers as an empty disk would.
 func (q *Queue) FreeBytes() (uint64, error) { return 1 << 40, nil }
-
-func revisionOf(w *triggers.Webhook, tenant *triggers.Tenant) payload.Revision {
-	revision := payload.Revision{
-		Number: w.Revision, Builder: payload.Version, WebhookID: w.ID, WebhookName: w.Name, PortalURL: tenant.PortalURL,
-		Format: cmp.Or(w.Format, triggers.FormatAuto), URL: w.URL,
-	}
-	for i := range w.Triggers {
-		revision.Triggers = append(revision.Triggers, w.Triggers[i].Text)
-	}
-	return revision
-}

@@ -1,0 +1,4 @@
+package delivery
+
+// RetryAfter lets black-box tests reach the parser.
+var RetryAfter = retryAfter

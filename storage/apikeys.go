@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"portalhook/triggers"
+)
+
+// APIKeys lists all keys of all tenants, the revoked and expired ones too, the oldest first.
+func (s *Store) APIKeys(ctx context.Context) ([]triggers.APIKey, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, hash, tenant, name, role, operator, user_id, user_name, expires_ms, revoked, created_ms
+  FROM api_key ORDER BY created_ms, id`)
+	if err != nil {
+		return nil, fmt.Errorf("api keys: %w", err)
+	}
+	var keys []triggers.APIKey
+	err = eachRow(rows, func() error {
+		var k triggers.APIKey
+		var hash []byte
+		var expires sql.NullInt64
+		var created int64
+		err := rows.Scan(&k.ID, &hash, &k.Tenant, &k.Name, &k.Role, &k.Operator, &k.UserID, &k.UserName, &expires, &k.Revoked, &created)
+		copy(k.Hash[:], hash)
+		k.Expires, k.Created = timeOf(expires.Int64), timeOf(created)
+		keys = append(keys, k)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("api keys: %w", err)
+	}
+	return keys, nil
+}
+
+// AddAPIKey stores a key. That its id or its hash is there already is an error.
+func (s *Store) AddAPIKey(ctx context.Context, k triggers.APIKey) error {
+	return s.write(ctx, func(w *writer) error {
+		var expires any
+		if !k.Expires.IsZero() {
+			expires = k.Expires.UnixMilli()
+		}
+		err := w.db.transaction(func() error {
+			return w.db.run(`INSERT INTO api_key (id, hash, tenant, name, role, operator, user_id, user_name, expires_ms, revoked, created_ms)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				k.ID, k.Hash[:], int64(k.Tenant), k.Name, string(k.Role), k.Operator, k.UserID, k.UserName, expires, k.Revoked, unixMilli(k.Created))
+		})
+		if err != nil {
+			return fmt.Errorf("api key %s: %w", k.ID, commitError(err))
+		}
+		return nil
+	})
+}
+
+// RevokeAPIKey revokes a tenant's key for good; triggers.ErrNotFound when there is none.
+func (s *Store) RevokeAPIKey(ctx context.Context, tenant uint32, id string) error {
+	return s.write(ctx, func(w *writer) error {
+		err := w.db.transaction(func() error {
+			found, err := w.db.integer(`SELECT 1 FROM api_key WHERE id = ? AND tenant = ?`, "", id, int64(tenant))
+			if err != nil {
+				return err
+			}
+			if found == 0 {
+				return triggers.ErrNotFound
+			}
+			return w.db.run(`UPDATE api_key SET revoked = 1 WHERE id = ?`, id)
+		})
+		if err != nil {
+			return fmt.Errorf("api key %s: %w", id, known(err))
+		}
+		return nil
+	})
+}

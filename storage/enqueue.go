@@ -1,0 +1,325 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/binary"
+	"slices"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// reasonDeleted is why a delivery to a webhook that is gone was cancelled.
+const reasonDeleted = "the webhook was deleted"
+
+const (
+	insertEvent = `INSERT INTO event_$day
+  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, identity, digest, body, matches) VALUES `
+	insertWork = `INSERT INTO work
+  (id, tenant, webhook, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first) VALUES `
+	insertMember = `INSERT INTO member (webhook, until_ms, event, tenant, revision, trigger) VALUES `
+
+	// sameIdentity looks for sixteen identities at once in the tables of a day.
+	sameIdentity = `SELECT id, tenant, source, event_id, digest, matches FROM event_$day
+  WHERE identity IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+// identityDays is in how many days' tables an identity is looked for: today's and yesterday's, so at least 24 hours.
+const identityDays = 2
+
+// enqueueRequest is one call of Enqueue.
+type enqueueRequest struct {
+	batch    []delivery.Acceptance
+	receipts []delivery.Receipt
+	refused  error // a *delivery.ConflictError: nothing of it was stored
+	answer   chan error
+}
+
+func (r *enqueueRequest) rows() int {
+	n := len(r.batch)
+	for i := range r.batch {
+		n += len(r.batch[i].Planned)
+	}
+	return n
+}
+
+// identity is what makes two events the same.
+type identity struct {
+	tenant          uint32
+	source, eventID string
+}
+
+func identityOf(a *delivery.Acceptance) identity {
+	return identity{a.Tenant, a.Event.Source, a.Event.EventID}
+}
+
+// hash is the identity as it is indexed. Who can make it collide gains nothing: what is found is compared in full.
+func (i identity) hash() int64 {
+	text := make([]byte, 0, 128)
+	text = binary.BigEndian.AppendUint32(text, i.tenant)
+	text = appendText(text, i.source)
+	text = append(text, i.eventID...)
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // any 64 bits will do
+}
+
+// seen is what is known of an identity: the stored event, or one of this group.
+type seen struct {
+	digest  [16]byte
+	id      triggers.ID // 0 while its request may still be refused
+	matched int
+}
+
+// Enqueue implements delivery.Queue. Calls that come at the same time share a transaction; one that fails or conflicts does not
+// touch the others. The error is a *delivery.ConflictError, a *delivery.CommitError, ErrClosed or the context's.
+func (s *Store) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]delivery.Receipt, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	r := &enqueueRequest{batch: batch, receipts: make([]delivery.Receipt, len(batch)), answer: make(chan error, 1)}
+	if err := s.send(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := <-r.answer; err != nil {
+		return nil, err
+	}
+	return r.receipts, nil
+}
+
+// enqueueGroup stores the batches of a group together, or each alone when that fails, and answers their callers.
+func (w *writer) enqueueGroup(group []*enqueueRequest) {
+	if len(group) == 0 {
+		return
+	}
+	err := w.prepareDays()
+	if err == nil {
+		err = w.db.transaction(func() error { return w.accept(group) })
+	}
+	switch {
+	case err == nil:
+		for _, r := range group {
+			if r.refused == nil {
+				w.accepted(r)
+			}
+			r.answer <- r.refused
+		}
+	case len(group) == 1:
+		group[0].answer <- commitError(err)
+	default:
+		for i := range group {
+			w.enqueueGroup(group[i : i+1])
+		}
+	}
+}
+
+// accept writes the rows of a group. Only unexpected errors come back; a conflict is noted in its request.
+func (w *writer) accept(group []*enqueueRequest) error {
+	clear(w.known)
+	if err := w.lookUp(group); err != nil {
+		return err
+	}
+	for _, r := range group {
+		r.refused = nil
+		if at, ok := w.conflict(r.batch); ok {
+			r.refused = &delivery.ConflictError{Index: at}
+			continue
+		}
+		for i := range r.batch {
+			if err := w.acceptOne(&r.batch[i], &r.receipts[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lookUp finds the group's identities among the stored events.
+func (w *writer) lookUp(group []*enqueueRequest) error {
+	var hashes []driver.Value
+	for _, r := range group {
+		for i := range r.batch {
+			if r.batch[i].Event.EventID != "" {
+				hashes = append(hashes, identityOf(&r.batch[i]).hash())
+			}
+		}
+	}
+	today := dayOf(w.ids.next())
+	for chunk := range slices.Chunk(hashes, rowsAtOnce) {
+		for len(chunk) < rowsAtOnce {
+			chunk = append(chunk, chunk[0])
+		}
+		for _, day := range w.store.calendar.days {
+			if day <= today && day > today-identityDays {
+				if err := w.lookUpDay(suffixOf(day), chunk); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) lookUpDay(suffix string, hashes []driver.Value) error {
+	return w.db.each(sameIdentity, suffix, 6, func(row []driver.Value) error {
+		found := seen{id: triggers.ID(integer(row[0])), matched: countMatches(bytesOf(row[5]))}
+		copy(found.digest[:], bytesOf(row[4]))
+		w.known[identity{uint32(integer(row[1])), textOf(row[2]), textOf(row[3])}] = found //nolint:gosec // written from one
+		return nil
+	}, hashes...)
+}
+
+// conflict looks for an event whose identity is known with other content, within the batch too. Else it notes the identities.
+func (w *writer) conflict(batch []delivery.Acceptance) (at int, found bool) {
+	for i := range batch {
+		if batch[i].Event.EventID == "" {
+			continue
+		}
+		name := identityOf(&batch[i])
+		before, known := w.known[name]
+		switch {
+		case !known:
+			w.known[name] = seen{digest: batch[i].Digest}
+		case before.digest != batch[i].Digest:
+			w.forgetNoted(batch[:i])
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// forgetNoted takes back what conflict noted of a batch that is refused.
+func (w *writer) forgetNoted(batch []delivery.Acceptance) {
+	for i := range batch {
+		if name := identityOf(&batch[i]); batch[i].Event.EventID != "" && w.known[name].id == 0 {
+			delete(w.known, name)
+		}
+	}
+}
+
+// acceptOne writes the rows of an event, or finds it a duplicate.
+func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) error {
+	var eventID, hash, digest driver.Value
+	if a.Event.EventID != "" {
+		name := identityOf(a)
+		if before := w.known[name]; before.id != 0 {
+			*receipt = delivery.Receipt{ID: before.id, Matched: before.matched, Duplicate: true}
+			return nil
+		}
+		eventID, hash, digest = a.Event.EventID, name.hash(), a.Digest[:]
+	}
+	id := w.ids.draw(1 + len(a.Planned))
+	*receipt = delivery.Receipt{ID: id, Matched: len(a.Planned)}
+	if eventID != nil {
+		w.known[identityOf(a)] = seen{digest: a.Digest, id: id, matched: len(a.Planned)}
+	}
+	accepted := a.AcceptedAt.UnixMilli()
+	when := accepted
+	if a.Event.HasWhen {
+		when = a.Event.When
+	}
+	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 12)
+	if err != nil {
+		return err
+	}
+	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
+		hash, digest, a.Body, appendMatches(nil, a.Planned))
+	if err != nil {
+		return err
+	}
+	for i := range a.Planned {
+		if err := w.plan(a, id, i, accepted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan writes the row of one planned delivery.
+func (w *writer) plan(a *delivery.Acceptance, event triggers.ID, i int, accepted int64) error {
+	p := &a.Planned[i]
+	id := deliveryID(event, i)
+	switch w.fateOf(p) {
+	case fateSkipped:
+		return w.end(id, newLease(a.Tenant, p, event, accepted), ending{state: delivery.Skipped, ended: accepted})
+	case fateCancelled:
+		return w.end(id, newLease(a.Tenant, p, event, accepted), ending{state: delivery.Cancelled, reason: reasonDeleted, ended: accepted})
+	case fateMember:
+		members, err := w.db.insert(insertMember, "", 6)
+		if err != nil {
+			return err
+		}
+		return members.add(int64(p.Webhook), unixMilli(p.Interval), int64(event), int64(a.Tenant), p.Revision, int64(p.Trigger))
+	case fateLeased:
+		return w.addWork(id, newLease(a.Tenant, p, event, accepted), nil)
+	case fateWaiting:
+	}
+	l := newLease(a.Tenant, p, event, accepted)
+	l.fence = 0
+	return w.addWork(id, l, accepted)
+}
+
+// addWork inserts a row of work; due is nil when it is leased.
+func (w *writer) addWork(id triggers.ID, l lease, due driver.Value) error {
+	work, err := w.db.insert(insertWork, "", 15)
+	if err != nil {
+		return err
+	}
+	return work.add(int64(id), int64(l.tenant), int64(l.webhook), int64(l.event), int64(l.members), l.revision, int64(l.trigger), l.built,
+		int64(0), int64(l.fence), due, int64(0), int64(0), "", nil)
+}
+
+// accepted takes the stored rows of a request into memory.
+func (w *writer) accepted(r *enqueueRequest) {
+	opened := int64(0)
+	for i := range r.batch {
+		a, receipt := &r.batch[i], r.receipts[i]
+		if receipt.Duplicate {
+			continue
+		}
+		accepted := a.AcceptedAt.UnixMilli()
+		for k := range a.Planned {
+			p := &a.Planned[k]
+			switch w.fateOf(p) {
+			case fateLeased:
+				w.leases[deliveryID(receipt.ID, k)] = newLease(a.Tenant, p, receipt.ID, accepted)
+				opened++
+			case fateWaiting:
+				w.turns.mark(p.Webhook, accepted)
+				opened++
+			case fateSkipped, fateCancelled, fateMember:
+			}
+		}
+	}
+	w.store.openWork.Add(opened)
+}
+
+// deliveryID is the id of an event's delivery at place i of its matches.
+func deliveryID(event triggers.ID, i int) triggers.ID { return event + 1 + triggers.ID(i) }
+
+// fate is what becomes of a planned delivery.
+type fate uint8
+
+const (
+	fateWaiting fate = iota
+	fateLeased
+	fateMember    // of an interval
+	fateSkipped   // as planned
+	fateCancelled // the webhook was deleted after the event had been matched
+)
+
+func (w *writer) fateOf(p *delivery.Planned) fate {
+	_, exists := w.webhooks[p.Webhook]
+	switch {
+	case p.State == delivery.Skipped:
+		return fateSkipped
+	case !exists:
+		return fateCancelled
+	case !p.Interval.IsZero():
+		return fateMember
+	case p.Lease:
+		return fateLeased
+	}
+	return fateWaiting
+}

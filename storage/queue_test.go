@@ -1,0 +1,36 @@
+package storage_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery/deliverytest"
+	"portalhook/storage"
+)
+
+func open(t testing.TB, config storage.Config) *storage.Store {
+	t.Helper()
+	store, err := storage.OpenSQLite(t.Context(), config)
+	require.NoError(t, err)
+	return store
+}
+
+func harness(t *testing.T, now func() time.Time) deliverytest.Harness {
+	t.Helper()
+	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db"), Now: now}
+	store := open(t, config)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return deliverytest.Harness{Store: store, Reopen: func() deliverytest.Store {
+		require.NoError(t, store.Close())
+		store = open(t, config)
+		return store
+	}}
+}
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	deliverytest.TestQueue(t, harness)
+}

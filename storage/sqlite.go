@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// readerCount is how many connections read at the same time.
+	readerCount = 4
+	// readerStatements is how many prepared statements each of them keeps.
+	readerStatements = 64
+	// requestQueue is how many requests may stand before the writer without their callers waiting to be seen.
+	requestQueue = 1024
+)
+
+// Both kinds of connection. Busy: another process may be making a backup; the writer itself is alone.
+const (
+	// The writer is one goroutine, so SQLite need not lock for it. FULL: a commit is on disk when it returns. A cache in KiB.
+	writerPragmas = "_mutex=no&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=10000&_cache_size=-16384"
+	readerPragmas = "mode=ro&_query_only=on&_busy_timeout=10000&_cache_size=-4096"
+)
+
+// dataSource is the driver's name of a file, in which ? and % would have a meaning of their own.
+func dataSource(path, pragmas string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas
+}
+
+// OpenSQLite opens the database, making it when there is none, and brings its tables up to date. Leases of a process before are
+// free: their work waits again. The error is ErrLocked when another process has it open, and ErrSecrets when it holds secrets that
+// the key file does not open.
+func OpenSQLite(ctx context.Context, config Config) (*Store, error) {
+	config = config.withDefaults()
+	path, err := filepath.Abs(config.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	held, err := takeLock(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := newStore(config, path)
+	s.lock = held
+	if err := s.open(ctx, config); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.abandon())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, config Config) error {
+	if err := migrate(ctx, s.path); err != nil {
+		return err
+	}
+	var err error
+	if s.readers, err = sql.Open("sqlite3", dataSource(s.path, readerPragmas+"&_stmt_cache_size="+strconv.Itoa(readerStatements))); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(readerCount)
+	s.readers.SetMaxIdleConns(readerCount)
+	if s.ring, err = s.keyRing(ctx, config); err != nil {
+		return err
+	}
+	db, err := openConn(dataSource(s.path, writerPragmas))
+	if err != nil {
+		return err
+	}
+	w := newWriter(s, db)
+	if err := w.start(); err != nil {
+		return errors.Join(err, db.close())
+	}
+	s.writer = w
+	s.running.Go(w.run)
+	return s.checkSecrets(ctx, config)
+}
+
+// migrate brings the fixed tables up to date.
+func migrate(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite3", dataSource(path, writerPragmas))
+	if err != nil {
+		return err
+	}
+	err = func() error {
+		files, err := fs.Sub(migrations, "migrations")
+		if err != nil {
+			return err
+		}
+		provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+		if err != nil {
+			return err
+		}
+		_, err = provider.Up(ctx)
+		return err
+	}()
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	// Others need not read what was sent where.
+	return os.Chmod(path, 0o600)
+}
+
+// keyRing opens the key file, or makes it for a store without secrets.
+func (s *Store) keyRing(ctx context.Context, config Config) (*keyRing, error) {
+	path := config.KeyFile
+	if path == "" {
+		path = strings.TrimSuffix(s.path, filepath.Ext(s.path)) + ".key"
+	}
+	ring, err := openKeyRing(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ring, err
+	}
+	var secrets int
+	if err := s.readers.QueryRowContext(ctx, `SELECT count(*) FROM webhook WHERE secrets IS NOT NULL`).Scan(&secrets); err != nil {
+		return nil, err
+	}
+	if secrets > 0 && !config.ForgetSecrets {
+		return nil, fmt.Errorf("%w: %s is missing, and %d webhooks have secrets sealed under it", ErrSecrets, path, secrets)
+	}
+	return makeKeyRing(path)
+}
+
+// start reads into memory what the writer knows without asking.
+func (w *writer) start() error {
+	if err := w.db.script("PRAGMA temp_store = MEMORY"); err != nil {
+		return err
+	}
+	if err := w.loadDays(); err != nil {
+		return err
+	}
+	last, err := w.newest()
+	if err != nil {
+		return fmt.Errorf("find the newest id: %w", err)
+	}
+	w.ids.last = last
+	if err := w.loadWebhooks(); err != nil {
+		return fmt.Errorf("load webhooks: %w", err)
+	}
+	if err := w.db.transaction(func() error {
+		return w.db.run(`UPDATE work SET due_ms = ? WHERE due_ms IS NULL`, w.store.now().UnixMilli())
+	}); err != nil {
+		return fmt.Errorf("free leases: %w", err)
+	}
+	if err := w.loadTurns(); err != nil {
+		return fmt.Errorf("load work: %w", err)
+	}
+	return w.cancelOrphans()
+}

@@ -1,0 +1,74 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"slices"
+
+	"portalhook/triggers"
+)
+
+func newWriter(s *Store, db *conn) *writer {
+	return &writer{
+		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
+		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), known: make(map[identity]seen),
+	}
+}
+
+// newest is the highest id that was ever drawn, as far as rows tell. An event's deliveries follow it without a gap, those that are
+// members of an interval too, which have no row of that number.
+func (w *writer) newest() (triggers.ID, error) {
+	var last triggers.ID
+	note := func(row []driver.Value) error {
+		last = max(last, triggers.ID(integer(row[0])))
+		return nil
+	}
+	queries := []string{`SELECT max(id) FROM work`, `SELECT max(delivery) FROM delivery_event`, `SELECT max(id) FROM delivery_kept`}
+	for _, query := range queries {
+		if err := w.db.each(query, "", 1, note); err != nil {
+			return 0, err
+		}
+	}
+	// The tables of the newest days may be empty.
+	for _, day := range slices.Backward(w.store.calendar.days) {
+		suffix := suffixOf(day)
+		if err := w.db.each(`SELECT max(id) FROM delivery_$day`, suffix, 1, note); err != nil {
+			return 0, err
+		}
+		found := false
+		err := w.db.each(`SELECT id, matches FROM event_$day ORDER BY id DESC LIMIT 1`, suffix, 2, func(row []driver.Value) error {
+			found = true
+			last = max(last, triggers.ID(integer(row[0]))+triggers.ID(countMatches(bytesOf(row[1]))))
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			break
+		}
+	}
+	return last, nil
+}
+
+func (w *writer) loadWebhooks() error {
+	return w.db.each(`SELECT key FROM webhook`, "", 1, func(row []driver.Value) error {
+		w.webhooks[uint32(integer(row[0]))] = struct{}{} //nolint:gosec // a key
+		return nil
+	})
+}
+
+// loadTurns lines up the webhooks that have waiting work, and counts all open work.
+func (w *writer) loadTurns() error {
+	w.turns = newTurns()
+	const earliest = `SELECT webhook, min(due_ms) FROM work WHERE due_ms IS NOT NULL GROUP BY webhook ORDER BY webhook`
+	err := w.db.each(earliest, "", 2, func(row []driver.Value) error {
+		w.turns.mark(uint32(integer(row[0])), integer(row[1])) //nolint:gosec // a key
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	open, err := w.db.integer(`SELECT count(*) FROM work`, "")
+	w.store.openWork.Store(open)
+	return err
+}

@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"portalhook/delivery"
+	"portalhook/payload"
+	"portalhook/triggers"
+)
+
+// Store is one database. All its methods may be called at the same time.
+type Store struct {
+	path    string
+	catalog *triggers.Catalog
+	now     func() time.Time
+	log     *slog.Logger
+
+	lock     *lock
+	ring     *keyRing
+	readers  *sql.DB
+	calendar calendar
+	openWork atomic.Int64
+
+	revisions struct {
+		sync.Mutex
+		byNumber map[int64]*payload.Revision
+	}
+
+	// gate is held for reading while a request is handed over, so that none is after the channel has been closed.
+	gate     sync.RWMutex
+	closed   bool
+	requests chan request
+	writer   *writer
+	running  sync.WaitGroup
+}
+
+var (
+	_ delivery.Queue        = (*Store)(nil)
+	_ delivery.WebhookStore = (*Store)(nil)
+	_ delivery.Shifter      = (*Store)(nil)
+)
+
+// Config is what a store is opened with.
+type Config struct {
+	// Path is the database file; beside it SQLite keeps files ending in -wal and -shm, and we one ending in .lock.
+	Path string
+	// KeyFile holds the keys that secrets are sealed under; empty: beside the database, its name ending in .key. It is made for a
+	// store without secrets.
+	KeyFile string
+	// ForgetSecrets opens a store whose secrets the key file does not open: the webhooks that have them are switched off, and say
+	// why. Without it such a store is refused.
+	ForgetSecrets bool
+	Catalog       *triggers.Catalog // nil: triggers.Default()
+	Now           func() time.Time  // nil: time.Now
+	Log           *slog.Logger      // nil: silent
+}
+
+func (c Config) withDefaults() Config {
+	if c.Catalog == nil {
+		c.Catalog = triggers.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func newStore(config Config, path string) *Store {
+	s := &Store{
+		path: path, catalog: config.Catalog, now: config.Now, log: config.Log, requests: make(chan request, requestQueue),
+	}
+	s.revisions.byNumber = make(map[int64]*payload.Revision)
+	return s
+}
+
+// Close ends what is asked of the store already and closes the file. Calls that come later get ErrClosed, and so does a second Close.
+func (s *Store) Close() error {
+	s.gate.Lock()
+	if s.closed {
+		s.gate.Unlock()
+		return ErrClosed
+	}
+	s.closed = true
+	close(s.requests)
+	s.gate.Unlock()
+	s.running.Wait()
+	if err := s.abandon(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// abandon gives up all that is open, however far opening came. The writer's connection is closed last, since the last one
+// takes the log into the database.
+func (s *Store) abandon() error {
+	var err error
+	if s.writer != nil && !s.closed {
+		s.closed = true
+		close(s.requests)
+		s.running.Wait()
+	}
+	if s.readers != nil {
+		err = s.readers.Close()
+	}
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.db.close())
+	}
+	return errors.Join(err, s.lock.release())
+}
+
+// Ping reports whether the store can be written and read.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.write(ctx, func(w *writer) error { return w.db.run(`SELECT 1`) }); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	if err := s.readers.PingContext(ctx); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	return nil
+}
+
+// Open is the number of deliveries that wait or are being sent.
+func (s *Store) Open() int { return int(s.openWork.Load()) }
+
+// FreeBytes is the room that the database's file system has left for us.
+func (s *Store) FreeBytes() (uint64, error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(s.path), &stat); err != nil {
+		return 0, fmt.Errorf("free room beside %s: %w", s.path, err)
+	}
+	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // a size; its type differs by system
+}
+
+// ShiftDue implements delivery.Shifter.
+func (s *Store) ShiftDue(ctx context.Context, by time.Duration) error {
+	return s.write(ctx, func(w *writer) error {
+		err := w.db.transaction(func() error {
+			return w.db.run(`UPDATE work SET due_ms = max(1, due_ms + ?) WHERE due_ms IS NOT NULL`, by.Milliseconds())
+		})
+		if err == nil {
+			err = w.loadTurns()
+		}
+		if err != nil {
+			return fmt.Errorf("shift due dates: %w", commitError(err))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+
+	"portalhook/triggers"
+)
+
+// Tenants lists the tenants in the order of their keys.
+func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT key, name, portal_id, portal_url, server_url, created_ms FROM tenant ORDER BY key`)
+	if err != nil {
+		return nil, fmt.Errorf("tenants: %w", err)
+	}
+	var tenants []triggers.Tenant
+	err = eachRow(rows, func() error {
+		var t triggers.Tenant
+		var created int64
+		err := rows.Scan(&t.Key, &t.Name, &t.PortalID, &t.PortalURL, &t.ServerURL, &created)
+		t.CreatedAt = timeOf(created)
+		tenants = append(tenants, t)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tenants: %w", err)
+	}
+	return tenants, nil
+}
+
+// SaveTenant adds a tenant, drawing its Key, or changes the one with its Key, and cuts its date to milliseconds. Another portal URL
+// gives the tenant's webhooks new revisions, in the same transaction. The error is a *triggers.FieldError when another tenant has
+// its name or portal id, and triggers.ErrNotFound when there is none with its key.
+func (s *Store) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
+	tenant.CreatedAt = timeOf(unixMilli(tenant.CreatedAt))
+	return s.write(ctx, func(w *writer) error {
+		saved := *tenant
+		err := w.db.transaction(func() error { return w.saveTenant(&saved) })
+		if err != nil {
+			return fmt.Errorf("tenant %s: %w", tenant.Name, known(err))
+		}
+		*tenant = saved
+		return nil
+	})
+}
+
+func (w *writer) saveTenant(t *triggers.Tenant) error {
+	for _, unique := range [...]struct{ field, query, value string }{
+		{"name", `SELECT key FROM tenant WHERE name = ? AND key <> ?`, t.Name},
+		{"portalId", `SELECT key FROM tenant WHERE portal_id = ? AND key <> ?`, t.PortalID},
+	} {
+		other, err := w.db.integer(unique.query, "", unique.value, int64(t.Key))
+		if err != nil {
+			return err
+		}
+		if other != 0 {
+			return triggers.Invalid("EXISTS", unique.field, "another tenant has %q", unique.value)
+		}
+	}
+	if t.Key == 0 {
+		err := w.db.run(`INSERT INTO tenant (name, portal_id, portal_url, server_url, created_ms) VALUES (?, ?, ?, ?, ?)`,
+			t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt))
+		if err != nil {
+			return err
+		}
+		key, err := w.db.integer(`SELECT last_insert_rowid()`, "")
+		t.Key = uint32(key) //nolint:gosec // fewer than four billion tenants are ever made
+		return err
+	}
+	before, err := w.tenant(t.Key)
+	if err != nil {
+		return err
+	}
+	err = w.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ? WHERE key = ?`,
+		t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), int64(t.Key))
+	if err != nil || before.PortalURL == t.PortalURL {
+		return err
+	}
+	return w.reviseAll(t)
+}
+
+// reviseAll gives every webhook of the tenant a new revision.
+func (w *writer) reviseAll(t *triggers.Tenant) error {
+	var webhooks []*triggers.Webhook
+	err := w.db.each(`SELECT `+webhookColumns+` FROM webhook WHERE tenant = ? ORDER BY key`, "", webhookColumnCount,
+		func(values []driver.Value) error {
+			webhook, err := w.store.webhookOf(rowOfValues(values))
+			webhooks = append(webhooks, webhook)
+			return err
+		}, int64(t.Key))
+	if err != nil {
+		return err
+	}
+	for _, webhook := range webhooks {
+		revision, err := w.revise(webhook, t)
+		if err != nil {
+			return err
+		}
+		if err := w.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, int64(webhook.Key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tenant is the tenant with the key, as the present transaction sees it; triggers.ErrNotFound when there is none.
+func (w *writer) tenant(key uint32) (*triggers.Tenant, error) {
+	t := &triggers.Tenant{}
+	err := w.db.each(`SELECT name, portal_id, portal_url, server_url, created_ms FROM tenant WHERE key = ?`, "", 5,
+		func(values []driver.Value) error {
+			t.Key, t.Name, t.PortalID = key, textOf(values[0]), textOf(values[1])
+			t.PortalURL, t.ServerURL, t.CreatedAt = textOf(values[2]), textOf(values[3]), timeOf(integer(values[4]))
+			return nil
+		}, int64(key))
+	if err != nil {
+		return nil, err
+	}
+	if t.Key == 0 {
+		return nil, fmt.Errorf("tenant %d: %w", key, triggers.ErrNotFound)
+	}
+	return t, nil
+}

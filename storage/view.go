@@ -1,0 +1,205 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"portalhook/delivery"
+	"portalhook/payload"
+	"portalhook/triggers"
+)
+
+// view reads one state of the database. While it does, no day is dropped, so that the calendar tells which tables there are.
+func (s *Store) view(ctx context.Context, read func(*sql.Tx) error) error {
+	s.calendar.RLock()
+	defer s.calendar.RUnlock()
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(tx), tx.Rollback())
+}
+
+// eachRow calls row for every row and closes rows.
+func eachRow(rows *sql.Rows, row func() error) error {
+	for rows.Next() {
+		if err := row(); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// load gives leased work the revisions and events it is sent with.
+func (s *Store) load(ctx context.Context, taken []leased) ([]delivery.Claimed, error) {
+	if len(taken) == 0 {
+		return nil, nil
+	}
+	claimed := make([]delivery.Claimed, len(taken))
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		events := eventSet{store: s, tx: tx}
+		for i := range taken {
+			ids, err := eventsOf(ctx, tx, taken[i].id, taken[i].lease.event, taken[i].lease.members)
+			if err != nil {
+				return err
+			}
+			events.want(ids)
+			claimed[i].Events = make([]payload.Event, len(ids))
+			for k, id := range ids {
+				claimed[i].Events[k].ID = id
+			}
+		}
+		if err := events.load(ctx); err != nil {
+			return err
+		}
+		for i := range taken {
+			l := &taken[i].lease
+			revision, err := s.revision(ctx, tx, l.revision)
+			if err != nil {
+				return err
+			}
+			c := &claimed[i]
+			c.ID, c.Tenant, c.Webhook, c.Revision = taken[i].id, l.tenant, l.webhook, *revision
+			c.BuiltAt, c.Tries, c.Fence, c.DueAt = timeOf(l.built), l.tries, l.fence, timeOf(taken[i].due)
+			for k := range c.Events {
+				if c.Events[k], err = events.get(c.Events[k].ID); err != nil {
+					return fmt.Errorf("delivery %s: %w", c.ID.Delivery(), err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// eventsOf are the events of a delivery, in the order of their ids.
+func eventsOf(ctx context.Context, tx *sql.Tx, id, first triggers.ID, members int) ([]triggers.ID, error) {
+	if members == 0 {
+		return []triggers.ID{first}, nil
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT event FROM delivery_event WHERE delivery = ? ORDER BY event`, int64(id))
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]triggers.ID, 0, members)
+	err = eachRow(rows, func() error {
+		var event int64
+		err := rows.Scan(&event)
+		ids = append(ids, triggers.ID(event))
+		return err
+	})
+	return ids, err
+}
+
+// eventSet reads many events with few statements.
+type eventSet struct {
+	store  *Store
+	tx     *sql.Tx
+	wanted map[string][]triggers.ID // by suffix of their tables
+	found  map[triggers.ID]payload.Event
+}
+
+func (e *eventSet) want(ids []triggers.ID) {
+	if e.wanted == nil {
+		e.wanted = make(map[string][]triggers.ID)
+		e.found = make(map[triggers.ID]payload.Event)
+	}
+	for _, id := range ids {
+		if _, asked := e.found[id]; !asked {
+			e.found[id] = payload.Event{}
+			suffix := e.store.calendar.suffix(id)
+			e.wanted[suffix] = append(e.wanted[suffix], id)
+		}
+	}
+}
+
+const payloadEvents = `SELECT id, event_id, source, uri, body FROM event_$day
+  WHERE id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+func (e *eventSet) load(ctx context.Context) error {
+	for suffix, ids := range e.wanted {
+		query := forDay(payloadEvents, suffix)
+		for len(ids) > 0 {
+			var args [rowsAtOnce]any
+			for i := range args {
+				args[i] = int64(ids[min(i, len(ids)-1)])
+			}
+			ids = ids[min(len(ids), rowsAtOnce):]
+			rows, err := e.tx.QueryContext(ctx, query, args[:]...)
+			if err != nil {
+				return err
+			}
+			if err := eachRow(rows, func() error { return e.scan(rows) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *eventSet) scan(rows *sql.Rows) error {
+	var id int64
+	var event payload.Event
+	var eventID sql.NullString
+	var uri string
+	if err := rows.Scan(&id, &eventID, &event.Source, &uri, &event.Body); err != nil {
+		return err
+	}
+	event.ID, event.EventID, event.URI = triggers.ID(id), eventID.String, e.store.uri(uri)
+	e.found[event.ID] = event
+	return nil
+}
+
+func (e *eventSet) get(id triggers.ID) (payload.Event, error) {
+	event := e.found[id]
+	if event.ID == 0 {
+		return event, fmt.Errorf("its event %s is not stored", id.Event())
+	}
+	return event, nil
+}
+
+// uri reads a stored URI. What the catalogue no longer has can only be a cloud type that was taken out of it: its event is still
+// delivered.
+func (s *Store) uri(text string) triggers.URI {
+	uri, err := s.catalog.ParseURI(text)
+	if err != nil {
+		return triggers.URI{Resource: triggers.CloudTypes, ID: text}
+	}
+	return uri
+}
+
+// maxRevisions bounds the revisions held in memory.
+const maxRevisions = 50_000
+
+// revision is the revision with the number. It is shared: callers do not change it.
+func (s *Store) revision(ctx context.Context, tx *sql.Tx, number int64) (*payload.Revision, error) {
+	s.revisions.Lock()
+	known := s.revisions.byNumber[number]
+	s.revisions.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	var body []byte
+	err := tx.QueryRowContext(ctx, `SELECT body FROM revision WHERE number = ?`, number).Scan(&body)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d: %w", number, err)
+	}
+	revision := &payload.Revision{Number: number}
+	if err := json.Unmarshal(body, revision); err != nil {
+		return nil, fmt.Errorf("revision %d: %w", number, err)
+	}
+	s.revisions.Lock()
+	defer s.revisions.Unlock()
+	if len(s.revisions.byNumber) >= maxRevisions {
+		clear(s.revisions.byNumber)
+	}
+	s.revisions.byNumber[number] = revision
+	return revision, nil
+}

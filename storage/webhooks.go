@@ -1,0 +1,292 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	"portalhook/delivery"
+	"portalhook/payload"
+	"portalhook/triggers"
+)
+
+const (
+	insertWebhook = `INSERT INTO webhook (id, tenant, revision, name, url, enabled, level, owner_id, origin, created_by, updated_by,
+  created_ms, updated_ms, triggers, settings, secrets, name_folded, url_folded)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateWebhook = `UPDATE webhook SET revision = ?, name = ?, url = ?, enabled = ?, level = ?, owner_id = ?, origin = ?, created_by = ?,
+  updated_by = ?, created_ms = ?, updated_ms = ?, triggers = ?, settings = ?, secrets = ?, name_folded = ?, url_folded = ? WHERE key = ?`
+	endRevision    = `UPDATE revision SET ended_ms = ? WHERE webhook = ? AND ended_ms IS NULL`
+	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?)`
+)
+
+// CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit
+// when the tenant has limit webhooks already; a limit of 0 is none.
+func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit int) error {
+	row, err := s.rowOf(w)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(wr *writer) error {
+		var key, revision int64
+		err := wr.db.transaction(func() error {
+			tenant, err := wr.tenant(w.Tenant)
+			if err != nil {
+				return err
+			}
+			count, err := wr.db.integer(`SELECT count(*) FROM webhook WHERE tenant = ?`, "", int64(w.Tenant))
+			if err != nil {
+				return err
+			}
+			if limit > 0 && count >= int64(limit) {
+				return fmt.Errorf("more than %d webhooks: %w", limit, triggers.ErrLimit)
+			}
+			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
+				return err
+			}
+			if key, err = wr.db.integer(`SELECT last_insert_rowid()`, ""); err != nil {
+				return err
+			}
+			created := *w
+			created.Key = uint32(key) //nolint:gosec // fewer than four billion webhooks are ever made
+			if revision, err = wr.revise(&created, tenant); err != nil {
+				return err
+			}
+			return wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key)
+		})
+		if err != nil {
+			return fmt.Errorf("create webhook: %w", known(err))
+		}
+		w.Key, w.Revision = uint32(key), revision //nolint:gosec // as above
+		wr.webhooks[w.Key] = struct{}{}
+		return nil
+	})
+}
+
+// values are the columns from name on that both insert and update set.
+func (r *webhookRow) values() []driver.Value {
+	return []driver.Value{
+		r.name, r.url, r.enabled, r.level, r.owner, r.origin, r.createdBy, r.updatedBy, r.created, r.updated,
+		string(r.triggers), string(r.settings), textOrNull(r.secrets), r.nameFolded, r.urlFold,
+	}
+}
+
+func textOrNull(text []byte) driver.Value {
+	if text == nil {
+		return nil
+	}
+	return string(text)
+}
+
+// known leaves those errors as they are that a caller can act on, and makes the others commit errors.
+func known(err error) error {
+	var field *triggers.FieldError
+	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
+		return err
+	}
+	return commitError(err)
+}
+
+// revise writes a new revision of the webhook and ends the one before.
+func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int64, error) {
+	body, err := json.Marshal(delivery.RevisionOf(webhook, tenant))
+	if err != nil {
+		return 0, err
+	}
+	if err := w.db.run(endRevision, w.store.now().UnixMilli(), int64(webhook.Key)); err != nil {
+		return 0, err
+	}
+	if err := w.db.run(insertRevision, int64(webhook.Key), string(body)); err != nil {
+		return 0, err
+	}
+	return w.db.integer(`SELECT last_insert_rowid()`, "")
+}
+
+// UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
+// Revision when what a revision holds has changed; triggers.ErrNotFound when there is none.
+func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
+	row, err := s.rowOf(w)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(wr *writer) error {
+		updated := *w
+		err := wr.db.transaction(func() error {
+			tenant, err := wr.tenant(w.Tenant)
+			if err != nil {
+				return err
+			}
+			var body string
+			found := false
+			err = wr.db.each(`SELECT webhook.key, number, body FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
+				"", 3, func(values []driver.Value) error {
+					updated.Key, updated.Revision, body = uint32(integer(values[0])), integer(values[1]), textOf(values[2]) //nolint:gosec // written from one
+					found = true
+					return nil
+				}, row.id, int64(w.Tenant))
+			if err != nil {
+				return err
+			}
+			if !found {
+				return triggers.ErrNotFound
+			}
+			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant)); err != nil {
+				return err
+			} else if revised {
+				if updated.Revision, err = wr.revise(&updated, tenant); err != nil {
+					return err
+				}
+			}
+			args := append([]driver.Value{updated.Revision}, row.values()...)
+			return wr.db.run(updateWebhook, append(args, int64(updated.Key))...)
+		})
+		if err != nil {
+			return fmt.Errorf("webhook %s: %w", w.ID, known(err))
+		}
+		w.Key, w.Revision = updated.Key, updated.Revision
+		return nil
+	})
+}
+
+// differs reports whether the revision has become another than the stored one.
+func differs(stored string, revision payload.Revision) (bool, error) {
+	var before payload.Revision
+	if err := json.Unmarshal([]byte(stored), &before); err != nil {
+		return false, fmt.Errorf("revision %d: %w", revision.Number, err)
+	}
+	same := before.Builder == revision.Builder && before.WebhookName == revision.WebhookName && before.PortalURL == revision.PortalURL &&
+		before.Format == revision.Format && before.URL == revision.URL &&
+		slices.Equal(before.Triggers, revision.Triggers) && slices.Equal(before.Headers, revision.Headers)
+	return !same, nil
+}
+
+// cancelAtOnce is how much of a deleted webhook's work is cancelled in one transaction, so that others need not wait for all of it.
+const cancelAtOnce = 500
+
+// DeleteWebhook removes a webhook and cancels what waits for it; what is being sent ends as it ends. Its history stays. The error is
+// triggers.ErrNotFound when there is none.
+func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.WebhookID) error {
+	var key int64
+	err := s.write(ctx, func(w *writer) error {
+		err := w.db.transaction(func() error {
+			var err error
+			if key, err = w.db.integer(`SELECT key FROM webhook WHERE id = ? AND tenant = ?`, "", id[:], int64(tenant)); err != nil {
+				return err
+			}
+			if key == 0 {
+				return triggers.ErrNotFound
+			}
+			if err := w.db.run(endRevision, w.store.now().UnixMilli(), key); err != nil {
+				return err
+			}
+			if err := w.db.run(`DELETE FROM member WHERE webhook = ?`, key); err != nil {
+				return err
+			}
+			return w.db.run(`DELETE FROM webhook WHERE key = ?`, key)
+		})
+		if err == nil {
+			delete(w.webhooks, uint32(key)) //nolint:gosec // a key
+		}
+		return known(err)
+	})
+	if err != nil {
+		return fmt.Errorf("webhook %s: %w", id, err)
+	}
+	// It is gone now, whatever happens: what is left of its work is cancelled at the next start if not here.
+	for left := true; left; {
+		err := s.write(context.WithoutCancel(ctx), func(w *writer) error {
+			var err error
+			left, err = w.cancelSome(uint32(key)) //nolint:gosec // a key
+			return commitError(err)
+		})
+		if err != nil {
+			return fmt.Errorf("cancel the work of webhook %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// cancelSome ends some of the waiting work of a webhook that was deleted, and says whether there may be more.
+func (w *writer) cancelSome(webhook uint32) (more bool, err error) {
+	if err := w.prepareDays(); err != nil {
+		return false, err
+	}
+	var taken []leased
+	now := w.store.now().UnixMilli()
+	const ever = int64(1) << 62
+	err = w.db.transaction(func() error {
+		taken = nil
+		if err := w.leaseDue(webhook, ever, cancelAtOnce, &taken); err != nil {
+			return err
+		}
+		ids := make([]triggers.ID, len(taken))
+		for i := range taken {
+			ids[i] = taken[i].id
+			if err := w.end(ids[i], taken[i].lease, ending{state: delivery.Cancelled, reason: reasonDeleted, ended: now}); err != nil {
+				return err
+			}
+		}
+		return w.deleteWork(ids)
+	})
+	if err != nil {
+		return false, err
+	}
+	w.store.openWork.Add(-int64(len(taken)))
+	return len(taken) == cancelAtOnce, nil
+}
+
+// cancelOrphans cancels what waits for webhooks that are gone: a process may have ended while it was deleting.
+func (w *writer) cancelOrphans() error {
+	var orphans []uint32
+	for webhook := range w.turns.places {
+		if _, exists := w.webhooks[webhook]; !exists {
+			orphans = append(orphans, webhook)
+		}
+	}
+	for _, webhook := range orphans {
+		for more := true; more; {
+			var err error
+			if more, err = w.cancelSome(webhook); err != nil {
+				return fmt.Errorf("cancel the work of deleted webhooks: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Webhook is a tenant's webhook; triggers.ErrNotFound when there is none.
+func (s *Store) Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
+	row := new(webhookRow)
+	err := s.readers.QueryRowContext(ctx, `SELECT `+webhookColumns+` FROM webhook WHERE id = ? AND tenant = ?`, id[:], tenant).Scan(row.scan()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = triggers.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhook %s: %w", id, err)
+	}
+	return s.webhookOf(row)
+}
+
+// EachWebhook calls each with every webhook of every tenant, in the order of their keys. An error of each ends it and comes back.
+func (s *Store) EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error {
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+webhookColumns+` FROM webhook ORDER BY key`)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	return eachRow(rows, func() error {
+		row := new(webhookRow)
+		if err := rows.Scan(row.scan()...); err != nil {
+			return fmt.Errorf("webhooks: %w", err)
+		}
+		w, err := s.webhookOf(row)
+		if err != nil {
+			return err
+		}
+		return each(w)
+	})
+}

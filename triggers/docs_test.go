@@ -1,0 +1,76 @@
+package triggers_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"portalhook/triggers"
+)
+
+var codeSpan = regexp.MustCompile("`([^`]+)`")
+
+// documentedRows are the rows of the table under a header line, each cell as its code spans.
+func documentedRows(t *testing.T, header string) [][][]string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/TRIGGERS.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(page), "\n"+header+"\n")
+	require.True(t, found, header)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows [][][]string
+	for _, line := range strings.Split(strings.TrimSpace(table), "\n")[1:] {
+		var row [][]string
+		for cell := range strings.SplitSeq(strings.Trim(line, "|"), "|") {
+			var spans []string
+			for _, span := range codeSpan.FindAllStringSubmatch(cell, -1) {
+				spans = append(spans, span[1])
+			}
+			row = append(row, spans)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func TestDocumentedExamples(t *testing.T) {
+	catalog := triggers.Default()
+	rows := documentedRows(t, "| trigger | hears | does not hear |")
+	require.Greater(t, len(rows), 30)
+	for _, row := range rows {
+		t.Run(row[0][0], func(t *testing.T) {
+			trigger, err := catalog.ParseTrigger(row[0][0])
+			require.NoError(t, err)
+			require.NotEmpty(t, row[1])
+			require.NotEmpty(t, row[2])
+			for column, want := range map[int]bool{1: true, 2: false} {
+				for _, text := range row[column] {
+					uri, err := catalog.ParseURI(text)
+					require.NoError(t, err)
+					require.Equal(t, want, hears(&trigger, &uri), text)
+				}
+			}
+		})
+	}
+}
+
+func TestDocumentedRefusals(t *testing.T) {
+	rows := documentedRows(t, "| trigger | code | suggested |")
+	require.Greater(t, len(rows), 15)
+	for _, row := range rows {
+		t.Run(row[0][0], func(t *testing.T) {
+			_, err := triggers.Default().ParseTrigger(row[0][0])
+			var e *triggers.FieldError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, []string{e.Code}, row[1], "what the page says")
+			if len(row[2]) == 0 {
+				require.Empty(t, e.Suggestion)
+				return
+			}
+			require.Equal(t, []string{e.Suggestion}, row[2], "what the page says")
+		})
+	}
+}
