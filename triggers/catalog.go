@@ -35,11 +35,12 @@ type Catalog struct {
 	cloud             map[string]*cloudType
 }
 
-// cloudType is what matching needs of a cloud type of the catalogue.
+// cloudType is what matching and payloads need of a cloud type of the catalogue.
 type cloudType struct {
 	name      string
 	segments  []string
 	userLevel bool
+	kind      CloudKind
 }
 
 // Default is the catalogue of the documented triggers, cloud types and our own.
@@ -77,6 +78,14 @@ func (c *Catalog) cloudName(text string) (string, bool) {
 		return "", false
 	}
 	return t.name, true
+}
+
+// cloudKind is what payloads need to know of a cloud type; zero when there is no such type.
+func (c *Catalog) cloudKind(name string) CloudKind {
+	if t := c.cloud[name]; t != nil {
+		return t.kind
+	}
+	return CloudKind{}
 }
 
 // cloudTypesFitting counts the cloud types that a trigger hears, and those among them that have the user level.
@@ -183,7 +192,9 @@ func (c *Catalog) loadCloud() error {
 		}
 		c.entries = append(c.entries, e)
 		c.cloudNames = append(c.cloudNames, e.Name)
-		c.cloud[e.Name] = &cloudType{name: e.Name, segments: strings.Split(e.Name, "."), userLevel: userLevel}
+		c.cloud[e.Name] = &cloudType{
+			name: e.Name, segments: strings.Split(e.Name, "."), userLevel: userLevel, kind: CloudKind{Source: row[5], CloudOnly: e.Cloud},
+		}
 	}
 	return nil
 }

@@ -21,8 +21,16 @@ type Event struct {
 	// Data and Extensions are a cloud event's, compact like Properties: any JSON value the one, an object the other; nil when absent.
 	Data       []byte
 	Extensions []byte
+	// Kind is what the catalogue says of a cloud event's type, zero for every other event.
+	Kind CloudKind
 	// Service is set for service events only.
 	Service *ServiceFacts
+}
+
+// CloudKind is what payloads need to know of a cloud type.
+type CloudKind struct {
+	Source    string // the CloudEvents source of events whose sender named none: com.qlik/engine; may be empty
+	CloudOnly bool   // never sent in a form with legacy members
 }
 
 // ServiceFacts is what a service event adds. What the sender left out is empty.

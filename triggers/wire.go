@@ -192,6 +192,7 @@ func (w *wire) event(c *Catalog) (*Event, error) {
 	}
 	if uri.Resource == CloudTypes {
 		ev.Source = text[memberSource]
+		ev.Kind = c.cloudKind(uri.ID)
 	}
 	if raw := w.raw[memberWhen]; raw != nil {
 		ev.HasWhen = true
