@@ -15,8 +15,10 @@ const (
 
 // The content types that events are read from.
 const (
-	jsonType   = "application/json"
-	ndjsonType = "application/x-ndjson"
+	jsonType       = "application/json"
+	ndjsonType     = "application/x-ndjson"
+	cloudEventType = "application/cloudevents+json"
+	cloudBatchType = "application/cloudevents-batch+json"
 )
 
 // ParseEvent reads one event: a JSON object of at most MaxEventBytes with uri, or source, operation and id. The error is a *FieldError;
@@ -28,11 +30,12 @@ func (c *Catalog) ParseEvent(body []byte) (*Event, error) {
 }
 
 // ParseEvents reads the events of a body: one object or an array of them as application/json, or one a line as application/x-ndjson,
-// blank lines left out. batch is true for an array and for lines, even of one event. Events stay in order; either all are good or the
-// error says which is not: a *FieldError with Index set in a batch, which is ErrMediaType for any other content type and ErrTooLarge past
-// MaxEventBytes, MaxBatchBytes or MaxBatchEvents.
+// blank lines left out; each may be a CloudEvent. One CloudEvent may also come as application/cloudevents+json, an array of them as
+// application/cloudevents-batch+json. batch is true for an array and for lines, even of one event. Events stay in order; either all are
+// good or the error says which is not: a *FieldError with Index set in a batch, which is ErrMediaType for any other content type and
+// ErrTooLarge past MaxEventBytes, MaxBatchBytes or MaxBatchEvents.
 func (c *Catalog) ParseEvents(contentType string, body []byte) (events []*Event, batch bool, err error) {
-	lines, err := isLines(contentType)
+	media, err := mediaOf(contentType)
 	switch {
 	case err != nil:
 		return nil, false, err
@@ -41,11 +44,14 @@ func (c *Catalog) ParseEvents(contentType string, body []byte) (events []*Event,
 	}
 	r := c.newReader(body)
 	defer r.release()
+	r.cloudOnly = media == cloudEventType || media == cloudBatchType
 	switch {
-	case lines:
+	case media == ndjsonType:
 		events, err = r.lines()
 		return events, true, err
-	case r.dec.PeekKind() == '[':
+	case media == cloudBatchType && r.dec.PeekKind() == '{':
+		return nil, true, Invalid(CodeWrongType, "", "a batch of CloudEvents is a JSON array; one alone is sent as %s", cloudEventType)
+	case r.dec.PeekKind() == '[' && media != cloudEventType:
 		events, err = r.array()
 		return events, true, err
 	}
@@ -56,26 +62,28 @@ func (c *Catalog) ParseEvents(contentType string, body []byte) (events []*Event,
 	return []*Event{ev}, false, nil
 }
 
-// isLines tells the two content types apart; every other is an error.
-func isLines(contentType string) (bool, error) {
+// mediaOf tells the content types apart; one that is none of them is an error.
+func mediaOf(contentType string) (string, error) {
 	if contentType == jsonType {
-		return false, nil
+		return jsonType, nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		err = errors.New("not UTF-8")
-	}
-	if err == nil {
+	if err == nil && isUTF8(params) {
 		switch media {
-		case jsonType:
-			return false, nil
-		case ndjsonType:
-			return true, nil
+		case jsonType, ndjsonType, cloudEventType, cloudBatchType:
+			return media, nil
 		}
 	}
-	e := Invalid(CodeMediaType, "", "events come as %s (one object, or an array) or as %s, in UTF-8, not as %q", jsonType, ndjsonType, clip(contentType))
+	e := Invalid(CodeMediaType, "", "events come as %s (one object, or an array), %s, %s or %s, in UTF-8, not as %q", jsonType, ndjsonType,
+		cloudEventType, cloudBatchType, clip(contentType))
 	e.kind = ErrMediaType
-	return false, e
+	return "", e
+}
+
+// isUTF8 reports whether a content type's parameters name no other charset.
+func isUTF8(params map[string]string) bool {
+	charset, ok := params["charset"]
+	return !ok || strings.EqualFold(charset, "utf-8")
 }
 
 // only reads the one event of a body.

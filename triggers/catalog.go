@@ -37,10 +37,9 @@ type Catalog struct {
 
 // cloudType is what matching and payloads need of a cloud type of the catalogue.
 type cloudType struct {
-	name      string
-	segments  []string
-	userLevel bool
-	kind      CloudKind
+	name     string
+	segments []string
+	kind     CloudKind
 }
 
 // Default is the catalogue of the documented triggers, cloud types and our own.
@@ -64,8 +63,7 @@ func (c *Catalog) UserLevel(u *URI) bool {
 	case Items, Groups:
 		return true
 	case CloudTypes:
-		t := c.cloud[u.ID]
-		return t != nil && t.userLevel
+		return c.cloudKind(u.ID).UserLevel
 	case NoResource, Users, Roles, FeatureServices, Geoprocessing, Webhooks, resourceCount:
 	}
 	return false
@@ -91,12 +89,12 @@ func (c *Catalog) cloudKind(name string) CloudKind {
 // cloudTypesFitting counts the cloud types that a trigger hears, and those among them that have the user level.
 func (c *Catalog) cloudTypesFitting(t *Trigger) (fits, userLevel int) {
 	for _, name := range c.cloudNames {
-		kind := c.cloud[name]
-		if !kind.fits(t) {
+		known := c.cloud[name]
+		if !known.fits(t) {
 			continue
 		}
 		fits++
-		if kind.userLevel {
+		if known.kind.UserLevel {
 			userLevel++
 		}
 	}
@@ -193,7 +191,8 @@ func (c *Catalog) loadCloud() error {
 		c.entries = append(c.entries, e)
 		c.cloudNames = append(c.cloudNames, e.Name)
 		c.cloud[e.Name] = &cloudType{
-			name: e.Name, segments: strings.Split(e.Name, "."), userLevel: userLevel, kind: CloudKind{Source: row[5], CloudOnly: e.Cloud},
+			name: e.Name, segments: strings.Split(e.Name, "."),
+			kind: CloudKind{Source: row[5], CloudOnly: e.Cloud, UserLevel: userLevel},
 		}
 	}
 	return nil

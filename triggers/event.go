@@ -5,7 +5,7 @@ type Event struct {
 	URI URI
 	// EventID is the sender's own id, at most 128 characters, empty when it gave none. With Source it is the event's identity.
 	EventID string
-	// Source is the CloudEvents source of an event with a cloud type, else empty.
+	// Source is the CloudEvents source of an event that came as a CloudEvent or has a cloud type, else empty.
 	Source   string
 	Username string
 	UserID   string
@@ -19,6 +19,7 @@ type Event struct {
 	// Properties is the sender's JSON object, compact, fewest escapes, numbers and key order as they came; nil when there was none.
 	Properties []byte
 	// Data and Extensions are a cloud event's, compact like Properties: any JSON value the one, an object the other; nil when absent.
+	// What the fields above say is not among the extensions.
 	Data       []byte
 	Extensions []byte
 	// Kind is what the catalogue says of a cloud event's type, zero for every other event.
@@ -31,6 +32,7 @@ type Event struct {
 type CloudKind struct {
 	Source    string // the CloudEvents source of events whose sender named none: com.qlik/engine; may be empty
 	CloudOnly bool   // never sent in a form with legacy members
+	UserLevel bool   // webhooks of user level may hear of it
 }
 
 // ServiceFacts is what a service event adds. What the sender left out is empty.

@@ -118,13 +118,10 @@ func TestParseEventRefusals(t *testing.T) {
 		{"a member in another case", share + `,"userID":"x"}`, "UNKNOWN_FIELD", "userID", `an event has no member "userID"; the nearest is userId`},
 		{"facts beside properties", share + `,"access":"public"}`, "UNKNOWN_FIELD", "access", `an event has no member "access"`},
 		{
-			"a CloudEvent", `{"specversion":"1.0","type":"/items/share","subject":"/items/x/share"}`, "NOT_SUPPORTED", "specversion",
-			"CloudEvents are not accepted here yet: send the event as plain JSON, with uri, username, userId, when and properties",
+			"a CloudEvent of 2017", `{"cloudEventsVersion":"0.1","eventType":"com.qlik.v1.app.created"}`, "NOT_SUPPORTED", "cloudEventsVersion",
+			"CloudEvents are read as of version 1.0, which have specversion, not those of version 0.1",
 		},
-		{
-			"a CloudEvent, otherwise ordered", `{"type":"/items/share","id":3,"specversion":"1.0"}`, "NOT_SUPPORTED", "specversion",
-			"CloudEvents are not accepted here yet: send the event as plain JSON, with uri, username, userId, when and properties",
-		},
+		{"a CloudEvent, its id missing", `{"type":"/items/share","specversion":"1.0"}`, "REQUIRED", "id", "id is missing: a CloudEvent has specversion, id, source and type"},
 		{"uri a number", `{"uri":1}`, "WRONG_TYPE", "uri", "uri must be a string, not a number"},
 		{"username null", share + `,"username":null}`, "WRONG_TYPE", "username", "username must be a string, not null"},
 		{"properties an array", share + `,"properties":[]}`, "WRONG_TYPE", "properties", "properties must be an object, not an array"},
@@ -213,6 +210,8 @@ func TestParseEvents(t *testing.T) {
 
 func TestParseEventsRefusals(t *testing.T) {
 	const one = `{"uri":"/items/1/share"}`
+	const media = "events come as application/json (one object, or an array), application/x-ndjson, application/cloudevents+json or " +
+		"application/cloudevents-batch+json, in UTF-8, not as "
 	padded := func(size int) string {
 		const frame = `{"uri":"/items/1/share","properties":{"x":""}}`
 		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
@@ -225,12 +224,12 @@ func TestParseEventsRefusals(t *testing.T) {
 		detail                  string
 		kind                    error
 	}{
-		{"no content type", "", one, "UNSUPPORTED_MEDIA_TYPE", "", -1, "events come as application/json (one object, or an array) or as " +
-			`application/x-ndjson, in UTF-8, not as ""`, triggers.ErrMediaType},
-		{"text", "text/plain", one, "UNSUPPORTED_MEDIA_TYPE", "", -1, "events come as application/json (one object, or an array) or as " +
-			`application/x-ndjson, in UTF-8, not as "text/plain"`, triggers.ErrMediaType},
-		{"another charset", "application/json; charset=latin1", one, "UNSUPPORTED_MEDIA_TYPE", "", -1, "events come as application/json " +
-			`(one object, or an array) or as application/x-ndjson, in UTF-8, not as "application/json; charset=latin1"`, triggers.ErrMediaType},
+		{"no content type", "", one, "UNSUPPORTED_MEDIA_TYPE", "", -1, media + `""`, triggers.ErrMediaType},
+		{"text", "text/plain", one, "UNSUPPORTED_MEDIA_TYPE", "", -1, media + `"text/plain"`, triggers.ErrMediaType},
+		{
+			"another charset", "application/json; charset=latin1", one, "UNSUPPORTED_MEDIA_TYPE", "", -1,
+			media + `"application/json; charset=latin1"`, triggers.ErrMediaType,
+		},
 		{"empty array", "application/json", "[]", "REQUIRED", "", -1, "the batch is empty: send at least one event", nil},
 		{"no lines", "application/x-ndjson", "\n\n", "REQUIRED", "", -1, "the batch is empty: send at least one event", nil},
 		{

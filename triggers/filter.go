@@ -50,7 +50,9 @@ var filterAttributes = []FilterAttribute{
 }
 
 // Property gives the name of a properties.<name> attribute; false for any other.
-func (a FilterAttribute) Property() (string, bool) { return strings.CutPrefix(string(a), filterProperties) }
+func (a FilterAttribute) Property() (string, bool) {
+	return strings.CutPrefix(string(a), filterProperties)
+}
 
 // condition is a node of the tree: a comparison when left is nil, else left and right joined.
 type condition struct {
@@ -92,14 +94,14 @@ func (c *condition) holds(values func(FilterAttribute) []string) bool {
 	return c.left.holds(values) || c.right.holds(values)
 }
 
-// ParseFilter reads a filter; empty text is the zero Filter. The error is a *FieldError with code FILTER whose Detail names the
+// ParseFilter reads a filter; empty text is the zero Filter. The error is a *FieldError with code CodeFilter whose Detail names the
 // position, counted in characters from 1.
 func ParseFilter(text string) (Filter, error) {
 	if strings.TrimSpace(text) == "" {
 		return Filter{}, nil
 	}
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxFilterLength {
-		return Filter{}, Invalid("FILTER", "", "a filter is at most %d characters of valid text", maxFilterLength)
+		return Filter{}, Invalid(CodeFilter, "", "a filter is at most %d characters of valid text", maxFilterLength)
 	}
 	p := &filterParser{text: text}
 	root, err := p.either()
@@ -121,7 +123,7 @@ type filterParser struct {
 
 func (p *filterParser) wrong(format string, args ...any) *FieldError {
 	position := strconv.Itoa(utf8.RuneCountInString(p.text[:p.at]) + 1)
-	return Invalid("FILTER", "", "at character "+position+": "+format, args...)
+	return Invalid(CodeFilter, "", "at character "+position+": "+format, args...)
 }
 
 func (p *filterParser) skip() {

@@ -120,12 +120,16 @@ func FuzzParseEvents(f *testing.F) {
 		`[]`, `[{"uri":"/items/x/share"},{"uri":"/items/y/share","properties":{"a" : [1, "\u003c"]}}]`, `{"uri":"/items/x/share","when":1e400}`,
 		"{\"uri\":\"/items/x/share\"}\n\n{\"source\":\"user\",\"operation\":\"signin\",\"id\":\"ann\"}", `{"uri":"\ud83d\ude00"}`, `{"a":{"b":1,"b":2}}`,
 		`{"uri":"/items/x/share","audience":["a"],"properties":{}}`, `[[[[`, `{"specversion":"1.0"}`,
+		`{"specversion":"1.0","id":"1","source":"a","type":"/items/share","subject":"/items/x/share","time":"2018-11-26T00:29:56Z","data":{"username":"a"}}`,
+		`[{"specversion":"1.0","id":"1","source":"a","type":"com.qlik.v1.app.created","audience":"a,b","extensions":{"ownerId":"o","x":[1]},"data_base64":"e30="}]`,
 	} {
 		f.Add([]byte(body))
 	}
 	catalog := triggers.Default()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, contentType := range []string{"application/json", "application/x-ndjson"} {
+		for _, contentType := range []string{
+			"application/json", "application/x-ndjson", "application/cloudevents+json", "application/cloudevents-batch+json",
+		} {
 			events, _, err := catalog.ParseEvents(contentType, body)
 			if err != nil {
 				requireSentence(t, err)

@@ -3,6 +3,7 @@ package triggers
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,6 +41,28 @@ func elements(raw []byte, field string, kind jsontext.Kind) ([][]byte, error) {
 		values = append(values, bytes.Clone(v))
 	}
 	return values, nil
+}
+
+// checkValue checks that raw is one JSON value, strictly: in UTF-8, without duplicate keys, nothing after it.
+func checkValue(raw []byte) error {
+	r := (*Catalog)(nil).newReader(raw)
+	defer r.release()
+	if _, err := r.dec.ReadValue(); err != nil {
+		return syntaxError(err)
+	}
+	switch _, err := r.dec.ReadToken(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return syntaxError(err)
+	}
+	return Invalid(CodeNotJSON, "", "something follows the JSON value, by byte %d", r.dec.InputOffset())
+}
+
+// appendQuoted appends text as a JSON string with the fewest escapes; what is no UTF-8 becomes the replacement character.
+func appendQuoted(dst []byte, text string) []byte {
+	out, _ := jsontext.AppendQuote(dst, text)
+	return out
 }
 
 // compact copies a JSON value without white space and with the fewest escapes; everything else stays as it came. nil stays nil.

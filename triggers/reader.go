@@ -14,9 +14,11 @@ import (
 // reader reads events out of one body.
 type reader struct {
 	catalog *Catalog
-	body    []byte
-	dec     *jsontext.Decoder
-	in      bytes.Buffer // of body: the decoder reads a bytes.Buffer in place
+	// cloudOnly is true when each event must be a CloudEvent, as the content type says so.
+	cloudOnly bool
+	body      []byte
+	dec       *jsontext.Decoder
+	in        bytes.Buffer // of body: the decoder reads a bytes.Buffer in place
 }
 
 // readers are kept, as a decoder is worth more than an event.
@@ -43,33 +45,31 @@ func (r *reader) reset(body []byte) {
 // release gives the reader back; it is not used again.
 func (r *reader) release() {
 	r.reset(nil)
-	r.catalog = nil
+	r.catalog, r.cloudOnly = nil, false
 	readers.Put(r)
 }
 
-// event reads one event, an object.
+// event reads one event, an object. One with specversion is a CloudEvent.
 func (r *reader) event() (*Event, error) {
 	var w wire
 	if err := r.object(&w); err != nil {
 		return nil, err
 	}
+	if w.cloud || r.cloudOnly {
+		return r.catalog.cloudEvent(w.object)
+	}
+	if err := w.judge(); err != nil {
+		return nil, err
+	}
 	return w.event(r.catalog)
 }
 
-// object reads the members of one object into w.
+// object reads the members of one object into w. Its errors are those of syntax and size; w.judge has the others.
 func (r *reader) object(w *wire) error {
-	if kind := r.dec.PeekKind(); kind != '{' {
-		// An error of syntax comes out of reading on.
-		if _, err := r.dec.ReadToken(); err != nil {
-			return syntaxError(err)
-		}
-		return Invalid(CodeWrongType, "", "an event is a JSON object, not %s", kindName(kind))
+	start, err := r.enter()
+	if err != nil {
+		return err
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return syntaxError(err)
-	}
-	start := r.dec.InputOffset() - 1
-	var wrong *FieldError
 	for r.dec.PeekKind() != '}' {
 		name, err := r.value()
 		if err != nil {
@@ -79,31 +79,55 @@ func (r *reader) object(w *wire) error {
 		if err != nil {
 			return syntaxError(err)
 		}
-		if e := w.set(name, value); e != nil && wrong == nil {
-			wrong = e // but what follows must be JSON first
-		}
+		w.set(name, value)
 	}
 	if _, err := r.dec.ReadToken(); err != nil {
 		return syntaxError(err)
 	}
-	switch size := r.dec.InputOffset() - start; {
-	case size > MaxEventBytes:
+	end := r.dec.InputOffset()
+	if size := end - start; size > MaxEventBytes {
 		return tooLarge("an event has at most %d bytes, not %d", MaxEventBytes, size)
-	case w.cloud:
-		return Invalid(CodeNotSupported, "specversion", "CloudEvents are not accepted here yet: send the event as plain JSON, with uri, username, "+
-			"userId, when and properties")
-	case w.unknown != "":
-		near := nearWithin(w.unknown, memberNames, 2)
-		e := Invalid(CodeUnknownField, w.unknown, "an event has no member %q", w.unknown)
-		if near != "" {
-			e.Suggestion = near
-			e.Detail += "; the nearest is " + near
+	}
+	w.object = r.body[start:end]
+	return nil
+}
+
+// members calls visit for each member of one object, with the name's text and the value where it stands.
+func (r *reader) members(visit func(name string, value []byte) error) error {
+	if _, err := r.enter(); err != nil {
+		return err
+	}
+	for r.dec.PeekKind() != '}' {
+		raw, err := r.value()
+		if err != nil {
+			return syntaxError(err)
 		}
-		return e
-	case wrong != nil:
-		return wrong
+		name, err := jsontext.AppendUnquote(nil, raw)
+		if err != nil {
+			return syntaxError(err)
+		}
+		value, err := r.value()
+		if err != nil {
+			return syntaxError(err)
+		}
+		if err := visit(string(name), value); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// enter reads the brace that opens an object, and says where it stands.
+func (r *reader) enter() (start int64, err error) {
+	kind := r.dec.PeekKind()
+	// An error of syntax comes out of reading on.
+	if _, err := r.dec.ReadToken(); err != nil {
+		return 0, syntaxError(err)
+	}
+	if kind != '{' {
+		return 0, Invalid(CodeWrongType, "", "an event is a JSON object, not %s", kindName(kind))
+	}
+	return r.dec.InputOffset() - 1, nil
 }
 
 // value reads the next value, or name, and gives the part of the body where it stands.

@@ -144,29 +144,56 @@ var memberNames = func() (names []string) {
 // wire is an event as its JSON came: the raw value of each member, nil where there was none.
 type wire struct {
 	raw     [memberCount][]byte
+	object  []byte // all of it
 	unknown string // the first member that there is no such
-	cloud   bool   // specversion was among the unknown
+	wrong   member // the first member whose value is of another kind than it must be
+	isWrong bool
+	cloud   bool // specversion was among the unknown
+	// isData is true of the data of a CloudEvent, which may repeat what the event's other attributes say.
+	isData bool
 }
 
 // set takes one member.
-func (w *wire) set(name, value []byte) *FieldError {
+func (w *wire) set(name, value []byte) {
 	inner := name[1 : len(name)-1]
 	if bytes.IndexByte(inner, '\\') >= 0 {
 		inner, _ = jsontext.AppendUnquote(nil, name) // the decoder has found it well-formed
 	}
 	m, ok := memberNamed(inner)
 	if !ok {
-		if string(inner) == "specversion" {
+		switch text := string(inner); {
+		case text == attributeSpecVersion && !w.isData:
 			w.cloud = true
+		case w.isData && (text == "serviceType" || text == "eventType"):
+		case w.unknown == "":
+			w.unknown = clip(text)
 		}
-		if w.unknown == "" {
-			w.unknown = clip(string(inner))
-		}
-		return nil
+		return
 	}
 	w.raw[m] = value
-	if kind := jsontext.Value(value).Kind(); kind != members[m].kind && members[m].kind != anyKind {
-		return Invalid(CodeWrongType, members[m].name, "%s must be %s, not %s", members[m].name, kindName(members[m].kind), kindName(kind))
+	if kind := members[m].kind; !w.isWrong && kind != anyKind && kind != jsontext.Value(value).Kind() {
+		w.wrong, w.isWrong = m, true
+	}
+}
+
+// judge refuses unknown members and values of a wrong kind.
+func (w *wire) judge() error {
+	if w.unknown == legacyVersion {
+		return Invalid(CodeNotSupported, legacyVersion, "CloudEvents are read as of version 1.0, which have specversion, not those of version 0.1")
+	}
+	if w.unknown != "" {
+		near := nearWithin(w.unknown, memberNames, 2)
+		e := Invalid(CodeUnknownField, w.unknown, "an event has no member %q", w.unknown)
+		if near != "" {
+			e.Suggestion = near
+			e.Detail += "; the nearest is " + near
+		}
+		return e
+	}
+	if w.isWrong {
+		m := &members[w.wrong]
+		kind := jsontext.Value(w.raw[w.wrong]).Kind()
+		return Invalid(CodeWrongType, m.name, "%s must be %s, not %s", m.name, kindName(m.kind), kindName(kind))
 	}
 	return nil
 }
@@ -181,6 +208,11 @@ func (w *wire) event(c *Catalog) (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.eventAt(c, uri, &text)
+}
+
+// eventAt makes the Event at an address.
+func (w *wire) eventAt(c *Catalog, uri URI, text *[textMembers]string) (*Event, error) {
 	for m := range memberCount {
 		if of := members[m].of; of != 0 && w.raw[m] != nil && !of.admits(uri.Resource) {
 			return nil, Invalid(CodeNotAllowed, members[m].name, "only %s have %s", of, members[m].name)
@@ -188,12 +220,9 @@ func (w *wire) event(c *Catalog) (*Event, error) {
 	}
 	ev := &Event{
 		URI: uri, EventID: text[memberEventID], Username: text[memberUsername], UserID: text[memberUserID], OwnerID: text[memberOwnerID],
-		Properties: compact(w.raw[memberProperties]), Data: compact(w.raw[memberData]), Extensions: compact(w.raw[memberExtensions]),
+		Properties: compact(w.raw[memberProperties]), Data: compact(w.raw[memberData]),
 	}
-	if uri.Resource == CloudTypes {
-		ev.Source = text[memberSource]
-		ev.Kind = c.cloudKind(uri.ID)
-	}
+	var err error
 	if raw := w.raw[memberWhen]; raw != nil {
 		ev.HasWhen = true
 		if ev.When, err = integer(raw, "when", maxMilliseconds, "milliseconds since 1970"); err != nil {
@@ -206,8 +235,16 @@ func (w *wire) event(c *Catalog) (*Event, error) {
 		}
 	}
 	if uri.Resource == FeatureServices || uri.Resource == Geoprocessing {
-		if ev.Service, err = w.service(&text); err != nil {
+		if ev.Service, err = w.service(text); err != nil {
 			return nil, err
+		}
+	}
+	if uri.Resource == CloudTypes {
+		ev.Source, ev.Kind = text[memberSource], c.cloudKind(uri.ID)
+		if raw := w.raw[memberExtensions]; raw != nil {
+			if ev.Extensions, err = ev.takeExtensions(extensionsOf(raw)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return ev, nil
