@@ -64,8 +64,13 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil || out == nil {
 		return err
 	}
+	return decode(answer, out)
+}
+
+// decode reads a server's answer; members that this program does not know of are left alone.
+func decode(answer []byte, out any) error {
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%s %s: the answer was not understood: %w", method, path, err)
+		return fmt.Errorf("the server's answer was not understood: %w", err)
 	}
 	return nil
 }
