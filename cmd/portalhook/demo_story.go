@@ -74,7 +74,7 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 
 	sent := time.Now()
 	var accepted receipt
-	answer, err := s.client.send(ctx, http.MethodPost, eventsPath, "application/json", story.Event)
+	answer, err := s.client.send(ctx, http.MethodPost, eventsPath, story.Event)
 	if err == nil {
 		err = decode(answer, &accepted)
 	}
@@ -124,7 +124,7 @@ func pathOf(story *testdata.Story, webhook string) string {
 // explained asks why each webhook that gets the story's event gets it, by the webhook's id.
 func (s *stage) explained(ctx context.Context, story *testdata.Story) (map[string]string, error) {
 	body := bytes.Join([][]byte{[]byte(`{"event":`), story.Event, {'}'}}, nil)
-	answer, err := s.client.send(ctx, http.MethodPost, matchPath+"?explain=matches", "application/json", body)
+	answer, err := s.client.send(ctx, http.MethodPost, matchPath+"?explain=matches", body)
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}

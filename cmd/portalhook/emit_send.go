@@ -179,7 +179,7 @@ const (
 func (s *sender) post(ctx context.Context, body []byte) ([]byte, error) {
 	pause := firstPause
 	for try := 1; ; try++ {
-		answer, err := s.client.send(ctx, http.MethodPost, eventsPath, "application/json", body)
+		answer, err := s.client.send(ctx, http.MethodPost, eventsPath, body)
 		if err == nil {
 			s.reached = true
 			return answer, nil
@@ -200,8 +200,7 @@ func (s *sender) post(ctx context.Context, body []byte) ([]byte, error) {
 
 // again says whether another try may help, and the wait that the server asks for.
 func (s *sender) again(err error) (asked time.Duration, yes bool) {
-	var refused *apiError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*apiError](err); ok {
 		s.reached = true
 		switch refused.Status {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -210,6 +209,6 @@ func (s *sender) again(err error) (asked time.Duration, yes bool) {
 			return 0, false
 		}
 	}
-	var away *noAnswer
-	return 0, s.reached && errors.As(err, &away)
+	_, away := errors.AsType[*noAnswer](err)
+	return 0, s.reached && away
 }

@@ -94,7 +94,7 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 		return config, err
 	}
 	var err error
-	if config.store, err = s.store(); err != nil {
+	if config.store, err = s.store(config.log); err != nil {
 		return config, err
 	}
 	if config.publicURL, err = absoluteURL("--public-url", s.PublicURL); err != nil {
@@ -169,12 +169,12 @@ func checkAdminKey(key string) error {
 	return nil
 }
 
-func (s *serveCommand) store() (storage.Config, error) {
+func (s *serveCommand) store(log *slog.Logger) (storage.Config, error) {
 	path, ok := strings.CutPrefix(s.Store, "sqlite:")
 	if !ok || path == "" {
 		return storage.Config{}, fmt.Errorf("--store %q is not sqlite:FILE", s.Store)
 	}
-	config := storage.Config{Path: path, KeyFile: s.KeyFile, ForgetSecrets: s.ForgetSecrets}
+	config := storage.Config{Path: path, KeyFile: s.KeyFile, ForgetSecrets: s.ForgetSecrets, Log: log}
 	if config.KeyFile == "" {
 		config.KeyFile = path + ".key"
 	}
@@ -225,7 +225,7 @@ func certificates(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // the file that the operator names
 	if err != nil {
 		return nil, err
 	}
