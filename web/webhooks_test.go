@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	secret = "0123456789abcdef0123456789abcdef"
-	whole  = `{"name":"Shares & more","description":"of <items>","url":"https://receiver.example.com/hook?a=1&b=2",
+	secret      = "0123456789abcdef0123456789abcdef"
+	fullWebhook = `{"name":"Shares & more","description":"of <items>","url":"https://receiver.example.com/hook?a=1&b=2",
  "eventTypes":["/ITEMS/Share","/users/*/signin","com.qlik.v1.app.created"],"enabled":true,"level":"tenant","secret":"` + secret + `",
  "headers":{"x-env":"prod","X-Team":"gis"},"encryptedHeaders":{"authorization":"Bearer top-secret"},"origin":"automations",
  "checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","retry":["0s","90s","5m","2h"],
@@ -27,7 +27,7 @@ const (
 // TestWebhookWhole holds the answer to a create to its last byte, but for id and dates.
 func TestWebhookWhole(t *testing.T) {
 	e := newEdge(t)
-	a := e.call(t, "POST", "/api/core/webhooks", whole)
+	a := e.call(t, "POST", "/api/core/webhooks", fullWebhook)
 	require.Equal(t, http.StatusCreated, a.status, a.body)
 	object := a.json(t)
 	id, date := object["id"].(string), object["createdAt"].(string)
@@ -67,7 +67,7 @@ func TestWebhookDefaults(t *testing.T) {
 // TestPutWhatGetPrints sends a whole answer back, as some clients do.
 func TestPutWhatGetPrints(t *testing.T) {
 	e := newEdge(t)
-	id := e.create(t, whole)
+	id := e.create(t, fullWebhook)
 	path := "/api/v1/webhooks/" + id
 	before := e.call(t, "GET", path, "")
 	a := e.call(t, "PUT", path, before.body)
@@ -107,7 +107,7 @@ func TestPut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t)
-			id := e.create(t, whole)
+			id := e.create(t, fullWebhook)
 			before := e.call(t, "GET", "/api/v1/webhooks/"+id, "").body
 			members := maps.Clone(minimal)
 			maps.Copy(members, c.members)
@@ -205,7 +205,7 @@ func TestPatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t)
-			path := "/api/v1/webhooks/" + e.create(t, whole)
+			path := "/api/v1/webhooks/" + e.create(t, fullWebhook)
 			before := e.call(t, "GET", path, "").body
 			// Doubled slashes, as one client sends them.
 			a := e.do(t, request{method: "PATCH", path: strings.Replace(path, "v1/", "v1//", 1), key: adminKey, body: c.patch})
@@ -233,7 +233,7 @@ func TestPatch(t *testing.T) {
 
 func TestPatchContentTypes(t *testing.T) {
 	e := newEdge(t)
-	path := "/api/v1/webhooks/" + e.create(t, whole)
+	path := "/api/v1/webhooks/" + e.create(t, fullWebhook)
 	for contentType, status := range map[string]int{
 		"application/json-patch+json": 204, "application/json; charset=utf-8": 204, "application/merge-patch+json": 415,
 	} {
