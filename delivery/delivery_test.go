@@ -3,6 +3,8 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -75,6 +77,9 @@ func loopback(t testing.TB) triggers.Targets {
 	require.NoError(t, err)
 	return targets
 }
+
+// silent keeps test servers from logging what was provoked.
+var silent = log.New(io.Discard, "", 0)
 
 var webhookNumbers atomic.Uint32
 
