@@ -33,7 +33,7 @@ type serveCommand struct {
 	AllowTarget []string `help:"Receivers that are allowed though they are not public: a CIDR, an address or a host name; several by commas, or repeat it." env:"PORTALHOOK_ALLOW_TARGET" placeholder:"TARGET"`
 	AllowHTTP   bool     `name:"allow-http" help:"Allow receivers without TLS." env:"PORTALHOOK_ALLOW_HTTP"`
 	CAFile      string   `name:"ca-file" help:"Certificates (PEM) that receivers' certificates may be signed by, beside the system's." env:"PORTALHOOK_CA_FILE" placeholder:"FILE"`
-	Resolver    string   `help:"The DNS server that receivers' names are looked up with; without it the system's." env:"PORTALHOOK_RESOLVER" placeholder:"HOST:PORT"`
+	Resolver    string   `help:"The DNS server that receivers' names are looked up with; without it the system's." env:"PORTALHOOK_RESOLVER" placeholder:"ADDRESS:PORT"`
 	EgressProxy string   `help:"Not in this version." env:"PORTALHOOK_EGRESS_PROXY" hidden:""`
 
 	MaxWebhooks int           `help:"How many webhooks a tenant may have." default:"100" env:"PORTALHOOK_MAX_WEBHOOKS" placeholder:"N"`
