@@ -20,16 +20,17 @@ import (
 )
 
 // named is an event with an identity.
-func named(t testing.TB, uri, eventID, username string) *triggers.Event {
-	t.Helper()
+func named(tb testing.TB, uri, eventID, username string) *triggers.Event {
+	tb.Helper()
 	e, err := triggers.Default().ParseEvent(fmt.Appendf(nil, `{"uri":%q,"eventId":%q,"username":%q,"when":1}`, uri, eventID, username))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return e
 }
 
 func TestBatchIsAllOrNothing(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		incomplete := event(t, "/items/a/share") // without the groups that it was shared to
 		_, err := h.Dispatch(context.Background(), h.tenant, []*triggers.Event{event(t, "/items/a/update"), incomplete})
@@ -45,7 +46,8 @@ func TestBatchIsAllOrNothing(t *testing.T) {
 
 func TestReceiptsStandInTheOrderOfTheEvents(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil, "/items/update")
 		h.subscribe("https://b.example.com/hook", nil, "/items")
 		h.subscribe("https://c.example.com/hook", nil, "/users")
@@ -72,7 +74,8 @@ func TestReceiptsStandInTheOrderOfTheEvents(t *testing.T) {
 
 func TestDuplicatesAreAnsweredAndNotSent(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		first := h.emit(named(t, "/items/a/update", "e1", "ann"))[0]
 		require.False(t, first.Duplicate)
@@ -96,7 +99,8 @@ func TestDuplicatesAreAnsweredAndNotSent(t *testing.T) {
 
 func TestTooManyDeliveries(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		for i := range 60 {
 			h.subscribe(fmt.Sprintf("https://r%d.example.com/hook", i), nil)
 		}
@@ -124,12 +128,12 @@ func TestOverload(t *testing.T) {
 	w := &wire{answer: always(200)}
 	g := new(gauge)
 	g.free.Store(1 << 40)
-	inBubble(t, w, func(c *delivery.Config) { c.Gauge, c.MaxOpen, c.MinFreeBytes = g, 10, 1000 }, func(t *testing.T, h *house) {
+	inBubble(t, w, func(c *delivery.Config) { c.Gauge, c.MaxOpen, c.MinFreeBytes = g, 10, 1000 }, func(h *house) {
+		t := h.t
 		try := func() *delivery.Overload {
 			pass(2 * time.Second) // the disk is asked once a second
 			_, err := h.Dispatch(context.Background(), h.tenant, []*triggers.Event{event(t, "/items/a/update")})
-			var overload *delivery.Overload
-			if errors.As(err, &overload) {
+			if overload, ok := errors.AsType[*delivery.Overload](err); ok {
 				require.Positive(t, overload.RetryAfter)
 				require.False(t, overload.Unknown)
 				return overload
@@ -263,7 +267,8 @@ func TestShutdownLetsAttemptsEnd(t *testing.T) {
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {
 		return 200, nil, 3 * time.Second, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
 		synctest.Wait()
@@ -287,7 +292,8 @@ func TestShutdownBeforeStart(t *testing.T) {
 
 func TestResend(t *testing.T) {
 	w := &wire{answer: always(500)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		ctx := context.Background()
 		hook := h.subscribe("https://old.example.com/hook", func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryOnce })
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
@@ -325,7 +331,8 @@ func TestResend(t *testing.T) {
 
 func TestResendThatItsCallerGivesUp(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
 		pass(time.Second)

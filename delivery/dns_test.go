@@ -27,8 +27,8 @@ type nameAnswer struct {
 	silent bool
 }
 
-// newNameServer listens on loopback and returns itself and a resolver that asks it.
-func newNameServer(t testing.TB, names map[string][]nameAnswer) (*nameServer, *net.Resolver) {
+// nameService listens on loopback, and returns a resolver that asks it.
+func nameService(t *testing.T, names map[string][]nameAnswer) *net.Resolver {
 	t.Helper()
 	conn, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func newNameServer(t testing.TB, names map[string][]nameAnswer) (*nameServer, *n
 		require.NoError(t, conn.Close())
 		<-done
 	})
-	return s, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		asking, err := (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
 		if err == nil { // a look-up that was given up goes on reading for seconds
 			t.Cleanup(func() { _ = asking.Close() })

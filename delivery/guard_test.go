@@ -172,7 +172,7 @@ func TestNamesCannotLeadAstray(t *testing.T) {
 	closing := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
 	good, port := counted(t, "127.0.0.2:0", closing)
 	bad, _ := counted(t, fmt.Sprintf("127.0.0.1:%d", port), closing)
-	_, resolver := newNameServer(t, map[string][]nameAnswer{
+	resolver := nameService(t, map[string][]nameAnswer{
 		"good.example.com":    {{addrs: []string{"127.0.0.2"}}},
 		"bad.example.com":     {{addrs: []string{"127.0.0.1"}}},
 		"rebind.example.com":  {{addrs: []string{"127.0.0.2"}}, {addrs: []string{"127.0.0.1"}}},

@@ -56,142 +56,155 @@ func says(text string) func(net.Conn) {
 	return func(conn net.Conn) { _, _ = io.WriteString(conn, text) }
 }
 
-// sayUntilClosed repeats a piece until the other side has had enough, and then tells how much it took.
-func sayUntilClosed(head, piece string, took chan<- int) func(net.Conn) {
+// sayUntilClosed repeats a piece until the other side has had enough.
+func sayUntilClosed(head, piece string) func(net.Conn) {
 	return func(conn net.Conn) {
-		n, err := io.WriteString(conn, head)
-		for more := 0; err == nil; n += more {
-			more, err = io.WriteString(conn, piece)
-		}
-		if took != nil {
-			took <- n
+		_, err := io.WriteString(conn, head)
+		for err == nil {
+			_, err = io.WriteString(conn, piece)
 		}
 	}
 }
 
+// closedPort is where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return "http://" + listener.Addr().String() + "/hook"
+}
+
+// secured is a receiver that nobody vouches for, with the newest version of TLS that it speaks.
+func secured(t *testing.T, newest uint16) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	server.TLS = &tls.Config{MaxVersion: newest}
+	server.Config.ErrorLog = silent
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // TestReceiversOfEveryKind makes one attempt at each kind of receiver, over real sockets.
 func TestReceiversOfEveryKind(t *testing.T) {
-	const ok = "HTTP/1.1 200 OK\r\n"
-	closedPort := func(t *testing.T) string {
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		require.NoError(t, listener.Close())
-		return "http://" + listener.Addr().String() + "/hook"
+	const (
+		ok      = "HTTP/1.1 200 OK\r\n"
+		chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
+		gzipped = ok + "Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+		kept    = 16 << 10
+	)
+	status := func(code int) string {
+		return receiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 	}
-	status := func(code int) func(*testing.T) string {
-		return func(t *testing.T) string {
-			return receiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-		}
-	}
-	answering := func(answer func(net.Conn)) func(*testing.T) string {
-		return func(t *testing.T) string { return raw(t, answer) }
-	}
-	named := func(host string) func(*testing.T) string {
-		return func(*testing.T) string { return "http://" + host + ":9999/hook" }
-	}
-	bomb := func() string {
-		var b bytes.Buffer
-		w := gzip.NewWriter(&b)
-		_, err := io.CopyN(w, zeros{}, 16<<20)
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		return b.String()
-	}()
-	header := func(size int) string { return "X-Long: " + strings.Repeat("a", size) + "\r\n" }
-
+	saying := func(text string) string { return raw(t, says(text)) }
+	endless := func(head, piece string) string { return raw(t, sayUntilClosed(head, piece)) }
 	cases := []struct {
-		name    string
-		target  func(*testing.T) string
-		outcome delivery.Outcome
-		reason  string // the beginning
-		check   func(*testing.T, *delivery.Attempt)
+		name      string
+		target    string
+		outcome   delivery.Outcome
+		reason    string // its beginning
+		body      string // what is kept of the answer's
+		truncated bool
 	}{
-		{"200", status(200), delivery.Delivered, "200 OK", nil},
-		{"204", status(204), delivery.Delivered, "204 No Content", nil},
-		{"299", status(299), delivery.Delivered, "299", nil},
-		{"301", status(301), delivery.Redirected, "redirects are forbidden: 301 Moved Permanently", nil},
-		{"308", status(308), delivery.Redirected, "redirects are forbidden: 308 Permanent Redirect", nil},
-		{"304", status(304), delivery.Redirected, "redirects are forbidden: 304 Not Modified", nil},
-		{"400", status(400), delivery.Rejected, "400 Bad Request", nil},
-		{"429", status(429), delivery.Throttled, "429 Too Many Requests", nil},
-		{"500", status(500), delivery.Rejected, "500 Internal Server Error", nil},
-		{"502", status(502), delivery.BadGateway, "502 Bad Gateway", nil},
-		{"101", answering(says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")), delivery.Rejected, "101", nil},
-		{"nobody listens", closedPort, delivery.Refused, "the connection was refused", nil},
-		{"no such host", named("nowhere.example.com"), delivery.NoSuchHost, "the host name does not exist", nil},
-		{"a forbidden address", named("inside.example.com"), delivery.Blocked, "the address must not be reached", nil},
-		{"ends before the answer", answering(func(net.Conn) {}), delivery.Reset, "the connection ended", nil},
-		{"resets", answering(func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }), delivery.Reset, "the connection ended", nil},
-		{"ends within the head", answering(says(ok + "X-Name: a\r\n")), delivery.Reset, "the connection ended", nil},
-		{"ends within the body", answering(says(ok + "Content-Length: 100\r\n\r\nhalf")), delivery.Reset, "the connection ended",
-			func(t *testing.T, a *delivery.Attempt) {
-				require.Equal(t, 200, a.StatusCode)
-				require.Equal(t, "half", string(a.ResponseBody))
-				require.True(t, a.Truncated)
-			}},
-		{"ends within a chunk", answering(says(ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nab")), delivery.Reset, "the connection ended", nil},
-		{"speaks no HTTP", answering(says("SSH-2.0-OpenSSH_9.6\r\n")), delivery.Malformed, "the answer is not HTTP", nil},
-		{"a status that is none", answering(says("HTTP/1.1 abc OK\r\n\r\n")), delivery.Malformed, "the answer is not HTTP", nil},
-		{"a chunk that is none", answering(says(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n")), delivery.Malformed, "the answer", nil},
-		{"headers without end", answering(sayUntilClosed(ok, "X-A: b\r\n", nil)), delivery.Malformed, "the answer is not HTTP", nil},
-		{"long headers", answering(says(ok + header(20<<10) + "X-Short: 1\r\nContent-Length: 0\r\n\r\n")), delivery.Delivered, "200 OK",
-			func(t *testing.T, a *delivery.Attempt) {
-				size := 0
-				for _, pair := range a.ResponseHeaders {
-					size += len(pair[0]) + len(pair[1])
-				}
-				require.LessOrEqual(t, size, 8<<10)
-			}},
-		{"headers that are no ASCII", answering(says(ok + "X-Name: \xff\xfe\xe9\r\nContent-Length: 0\r\n\r\n")), delivery.Delivered, "200 OK", nil},
-		{"a body without end", answering(sayUntilClosed(ok+"\r\n", strings.Repeat("a", 1024), nil)), delivery.Delivered, "200 OK",
-			func(t *testing.T, a *delivery.Attempt) {
-				require.Len(t, a.ResponseBody, 16<<10)
-				require.True(t, a.Truncated)
-			}},
-		{"chunks without end", answering(sayUntilClosed(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", nil)), delivery.Delivered,
-			"200 OK", func(t *testing.T, a *delivery.Attempt) { require.True(t, a.Truncated) }},
-		{"a gzip bomb", answering(says(ok + "Content-Encoding: gzip\r\nContent-Length: " + fmt.Sprint(len(bomb)) + "\r\n\r\n" + bomb)),
-			delivery.Delivered, "200 OK", func(t *testing.T, a *delivery.Attempt) {
-				require.Equal(t, make([]byte, 16<<10), a.ResponseBody)
-				require.True(t, a.Truncated)
-			}},
-		{"gzip that nobody asked for", answering(says(ok + "Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + zipped(t, "hello"))),
-			delivery.Delivered, "200 OK", func(t *testing.T, a *delivery.Attempt) {
-				require.Equal(t, "hello", string(a.ResponseBody))
-				require.False(t, a.Truncated)
-			}},
-		{"gzip that is none", answering(says(ok + "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello")), delivery.Delivered, "200 OK",
-			func(t *testing.T, a *delivery.Attempt) {
-				require.Empty(t, a.ResponseBody)
-				require.True(t, a.Truncated)
-			}},
-		{"empty members of gzip without end", answering(sayUntilClosed(ok+"Content-Encoding: gzip\r\n\r\n", zipped(t, ""), nil)),
-			delivery.Delivered, "200 OK", func(t *testing.T, a *delivery.Attempt) { require.True(t, a.Truncated) }},
-		{"exactly what is kept", answering(says(ok + "Content-Length: 16384\r\n\r\n" + strings.Repeat("b", 16<<10))), delivery.Delivered,
-			"200 OK", func(t *testing.T, a *delivery.Attempt) {
-				require.Len(t, a.ResponseBody, 16<<10)
-				require.False(t, a.Truncated)
-			}},
-		{"http where https is spoken", func(t *testing.T) string {
-			return strings.Replace(receiver(t, func(http.ResponseWriter, *http.Request) {}), "http:", "https:", 1)
-		}, delivery.TLSFailed, "no trusted TLS connection", nil},
-		{"a certificate that nobody knows", func(t *testing.T) string {
-			server := httptest.NewUnstartedServer(nil)
-			server.Config.ErrorLog = silent
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			return server.URL
-		}, delivery.TLSFailed, "no trusted TLS connection", nil},
-		{"TLS 1.1", func(t *testing.T) string {
-			server := httptest.NewUnstartedServer(nil)
-			server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} //nolint:gosec // that is the point
-			server.Config.ErrorLog = silent
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			return server.URL
-		}, delivery.TLSFailed, "no trusted TLS connection", nil},
+		{name: "200", target: status(200), outcome: delivery.Delivered, reason: "200 OK"},
+		{name: "204", target: status(204), outcome: delivery.Delivered, reason: "204 No Content"},
+		{name: "299", target: status(299), outcome: delivery.Delivered, reason: "299"},
+		{name: "301", target: status(301), outcome: delivery.Redirected, reason: "redirects are forbidden: 301 Moved Permanently"},
+		{name: "304", target: status(304), outcome: delivery.Redirected, reason: "redirects are forbidden: 304 Not Modified"},
+		{name: "308", target: status(308), outcome: delivery.Redirected, reason: "redirects are forbidden: 308 Permanent Redirect"},
+		{name: "400", target: status(400), outcome: delivery.Rejected, reason: "400 Bad Request"},
+		{name: "429", target: status(429), outcome: delivery.Throttled, reason: "429 Too Many Requests"},
+		{name: "500", target: status(500), outcome: delivery.Rejected, reason: "500 Internal Server Error"},
+		{name: "502", target: status(502), outcome: delivery.BadGateway, reason: "502 Bad Gateway"},
+		{
+			name: "101", target: saying("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+			outcome: delivery.Rejected, reason: "101",
+		},
+
+		{name: "nobody listens", target: closedPort(t), outcome: delivery.Refused, reason: "the connection was refused"},
+		{
+			name: "no such host", target: "http://nowhere.example.com:9999/hook",
+			outcome: delivery.NoSuchHost, reason: "the host name does not exist",
+		},
+		{
+			name: "a forbidden address", target: "http://inside.example.com:9999/hook",
+			outcome: delivery.Blocked, reason: "the address must not be reached",
+		},
+		{name: "a URL that is none", target: "http://[::1", outcome: delivery.Unsendable, reason: "the request cannot be made"},
+
+		{name: "ends before the answer", target: saying(""), outcome: delivery.Reset, reason: "the connection ended"},
+		{
+			name: "resets", target: raw(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }),
+			outcome: delivery.Reset, reason: "the connection ended",
+		},
+		{name: "ends within the head", target: saying(ok + "X-Name: a\r\n"), outcome: delivery.Reset, reason: "the connection ended"},
+		{
+			name: "ends within the body", target: saying(ok + "Content-Length: 100\r\n\r\nhalf"),
+			outcome: delivery.Reset, reason: "the connection ended", body: "half", truncated: true,
+		},
+		{
+			name: "ends within a chunk", target: saying(chunked + "5\r\nab"),
+			outcome: delivery.Reset, reason: "the connection ended", body: "ab", truncated: true,
+		},
+
+		{name: "speaks no HTTP", target: saying("SSH-2.0-OpenSSH_9.6\r\n"), outcome: delivery.Malformed, reason: "the answer is not HTTP"},
+		{name: "a status that is none", target: saying("HTTP/1.1 abc OK\r\n\r\n"), outcome: delivery.Malformed, reason: "the answer is not"},
+		{
+			name: "a chunk that is none", target: saying(chunked + "zz\r\n"),
+			outcome: delivery.Malformed, reason: "the answer is not HTTP", truncated: true,
+		},
+		{name: "headers without end", target: endless(ok, "X-A: b\r\n"), outcome: delivery.Malformed, reason: "the answer is not HTTP"},
+		{
+			name: "long headers", target: saying(ok + "X-Long: " + strings.Repeat("a", 20<<10) + "\r\nContent-Length: 0\r\n\r\n"),
+			outcome: delivery.Delivered, reason: "200 OK",
+		},
+		{
+			name: "headers that are no ASCII", target: saying(ok + "X-Name: \xff\xfe\xe9\r\nContent-Length: 0\r\n\r\n"),
+			outcome: delivery.Delivered, reason: "200 OK",
+		},
+
+		{
+			name: "exactly what is kept", target: saying(ok + "Content-Length: 16384\r\n\r\n" + strings.Repeat("b", kept)),
+			outcome: delivery.Delivered, reason: "200 OK", body: strings.Repeat("b", kept),
+		},
+		{
+			name: "one more", target: saying(ok + "Content-Length: 16385\r\n\r\n" + strings.Repeat("b", kept+1)),
+			outcome: delivery.Delivered, reason: "200 OK", body: strings.Repeat("b", kept), truncated: true,
+		},
+		{
+			name: "a body without end", target: endless(ok+"\r\n", strings.Repeat("a", 1024)),
+			outcome: delivery.Delivered, reason: "200 OK", body: strings.Repeat("a", kept), truncated: true,
+		},
+		{
+			name: "chunks without end", target: endless(chunked, "1\r\na\r\n"),
+			outcome: delivery.Delivered, reason: "200 OK", body: strings.Repeat("a", kept), truncated: true,
+		},
+		{
+			name: "a gzip bomb", target: saying(gzipped + zipped(t, string(make([]byte, 16<<20)))),
+			outcome: delivery.Delivered, reason: "200 OK", body: string(make([]byte, kept)), truncated: true,
+		},
+		{
+			name: "gzip that nobody asked for", target: saying(gzipped + zipped(t, "hello")),
+			outcome: delivery.Delivered, reason: "200 OK", body: "hello",
+		},
+		{name: "gzip that is none", target: saying(gzipped + "hello"), outcome: delivery.Delivered, reason: "200 OK", truncated: true},
+		{
+			name: "empty members of gzip without end", target: endless(gzipped, zipped(t, "")),
+			outcome: delivery.Delivered, reason: "200 OK", truncated: true,
+		},
+
+		{
+			name: "http where https is spoken", target: strings.Replace(status(200), "http:", "https:", 1),
+			outcome: delivery.TLSFailed, reason: "no trusted TLS connection",
+		},
+		{
+			name: "a certificate that nobody knows", target: secured(t, tls.VersionTLS13),
+			outcome: delivery.TLSFailed, reason: "no trusted TLS connection",
+		},
+		{name: "TLS 1.1", target: secured(t, tls.VersionTLS11), outcome: delivery.TLSFailed, reason: "no trusted TLS connection"},
 	}
-	_, resolver := newNameServer(t, map[string][]nameAnswer{"inside.example.com": {{addrs: []string{"10.0.0.1"}}}})
+	resolver := nameService(t, map[string][]nameAnswer{"inside.example.com": {{addrs: []string{"10.0.0.1"}}}})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			h := open(t, func(config *delivery.Config) {
@@ -201,24 +214,27 @@ func TestReceiversOfEveryKind(t *testing.T) {
 				t.Cleanup(transport.CloseIdleConnections)
 				config.Transport = transport
 			})
-			h.subscribe(c.target(t), func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryOnce })
+			h.subscribe(c.target, func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryOnce })
 			record := h.delivered(h.emit(event(t, "/items/a/update"))[0].ID+1, ended)
-			require.Equal(t, 1, record.Tries)
 			require.Len(t, record.Attempts, 1)
 			attempt := &record.Attempts[0]
 			require.Equal(t, c.outcome, attempt.Outcome, record.Reason)
 			require.True(t, strings.HasPrefix(record.Reason, c.reason), record.Reason)
+			require.Equal(t, 1, attempt.Number)
+			require.Positive(t, attempt.Total)
 			if c.outcome == delivery.Delivered {
 				require.Equal(t, delivery.Succeeded, record.State)
 				require.Empty(t, attempt.Error)
 			} else {
 				require.Equal(t, delivery.Exhausted, record.State)
 			}
-			require.Equal(t, 1, attempt.Number)
-			require.Positive(t, attempt.Total)
-			if c.check != nil {
-				c.check(t, attempt)
+			require.Equal(t, c.body, string(attempt.ResponseBody))
+			require.Equal(t, c.truncated, attempt.Truncated)
+			size := 0
+			for _, pair := range attempt.ResponseHeaders {
+				size += len(pair[0]) + len(pair[1])
 			}
+			require.LessOrEqual(t, size, 8<<10)
 		})
 	}
 }
@@ -236,27 +252,21 @@ func TestOneDeadlineForEverything(t *testing.T) {
 			}
 		}
 	}
-	mute := func(t *testing.T) string { // accepts and never shakes hands
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, listener.Close()) })
-		return "https://" + listener.Addr().String() + "/hook"
-	}
-	cases := []struct {
-		name   string
-		target func(*testing.T) string
-	}{
-		{"no answer", func(t *testing.T) string { return raw(t, hang) }},
-		{"no handshake", mute},
-		{"a head that drips", func(t *testing.T) string { return raw(t, drip("HTTP/1.1 200 OK\r\n", "X-A: b\r\n")) }},
-		{"a body that drips", func(t *testing.T) string { return raw(t, drip("HTTP/1.1 200 OK\r\n\r\n", "a")) }},
-		{"interim answers without end", func(t *testing.T) string { return raw(t, drip("", "HTTP/1.1 102 Processing\r\n\r\n")) }},
+	mute, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0") // never shakes hands
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, mute.Close()) })
+	cases := []struct{ name, target string }{
+		{"no answer", raw(t, hang)},
+		{"no handshake", "https://" + mute.Addr().String() + "/hook"},
+		{"a head that drips", raw(t, drip("HTTP/1.1 200 OK\r\n", "X-A: b\r\n"))},
+		{"a body that drips", raw(t, drip("HTTP/1.1 200 OK\r\n\r\n", "a"))},
+		{"interim answers without end", raw(t, drip("", "HTTP/1.1 102 Processing\r\n\r\n"))},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t, nil)
-			h.subscribe(c.target(t), func(w *triggers.Webhook) { w.Retry.Profile, w.TimeoutSeconds = triggers.RetryOnce, 1 })
+			h.subscribe(c.target, func(w *triggers.Webhook) { w.Retry.Profile, w.TimeoutSeconds = triggers.RetryOnce, 1 })
 			record := h.delivered(h.emit(event(t, "/items/a/update"))[0].ID+1, ended)
 			require.Equal(t, delivery.TimedOut, record.Attempts[0].Outcome)
 			require.Equal(t, delivery.Exhausted, record.State)
@@ -273,7 +283,7 @@ func TestTroubleOfOurOwnIsNotCharged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, resolver := newNameServer(t, map[string][]nameAnswer{"a.example.com": {answer}})
+			resolver := nameService(t, map[string][]nameAnswer{"a.example.com": {answer}})
 			h := open(t, func(config *delivery.Config) {
 				config.Transport = delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(loopback(t), 0), Resolver: resolver})
 			})
@@ -292,7 +302,6 @@ func TestTroubleOfOurOwnIsNotCharged(t *testing.T) {
 func TestWhatIsSent(t *testing.T) {
 	type seen struct {
 		header http.Header
-		raw    []byte
 		body   []byte
 	}
 	requests := make(chan seen, 1)
@@ -368,7 +377,7 @@ func TestTimingsOfANewConnection(t *testing.T) {
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	_, resolver := newNameServer(t, map[string][]nameAnswer{"example.com": {{addrs: []string{"127.0.0.1"}}}})
+	resolver := nameService(t, map[string][]nameAnswer{"example.com": {{addrs: []string{"127.0.0.1"}}}})
 	h := open(t, func(config *delivery.Config) {
 		transport := delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(loopback(t), 0), RootCAs: roots, Resolver: resolver})
 		t.Cleanup(transport.CloseIdleConnections)
@@ -385,13 +394,6 @@ func TestTimingsOfANewConnection(t *testing.T) {
 	require.GreaterOrEqual(t, a.TLS, a.Connect)
 	require.GreaterOrEqual(t, a.FirstByte, a.TLS)
 	require.GreaterOrEqual(t, a.Total, a.FirstByte)
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
 }
 
 func zipped(t *testing.T, text string) string {

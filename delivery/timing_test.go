@@ -19,6 +19,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
+	"portalhook/payload"
 	"portalhook/triggers"
 )
 
@@ -30,8 +31,8 @@ type wire struct {
 	mu     sync.Mutex
 	sent   []shot
 	answer script
-	flying map[string]int
-	most   map[string]int // at once, by host
+	flying int
+	most   int // at once
 }
 
 type shot struct {
@@ -41,10 +42,8 @@ type shot struct {
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
-	if w.flying == nil {
-		w.flying, w.most = make(map[string]int), make(map[string]int)
-	}
-	w.sent = append(w.sent, shot{r.URL.Host, r.Header["webhook-id"][0], time.Now()})
+	name := payload.HeaderID // in the spelling that goes out
+	w.sent = append(w.sent, shot{r.URL.Host, r.Header[name][0], time.Now()})
 	nth := 0
 	for _, s := range w.sent {
 		if s.host == r.URL.Host {
@@ -52,12 +51,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	answer := w.answer
-	w.flying[r.URL.Host]++
-	w.most[r.URL.Host] = max(w.most[r.URL.Host], w.flying[r.URL.Host])
+	w.flying++
+	w.most = max(w.most, w.flying)
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
-		w.flying[r.URL.Host]--
+		w.flying--
 		w.mu.Unlock()
 	}()
 
@@ -92,11 +91,11 @@ func (w *wire) all() []shot {
 	return slices.Clone(w.sent)
 }
 
-// peak is how many requests to a host were under way at once, at most.
-func (w *wire) peak(host string) int {
+// peak is how many requests were under way at once, at most.
+func (w *wire) peak() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.most[host]
+	return w.most
 }
 
 // times are when requests were sent to a host, since began.
@@ -123,10 +122,10 @@ const hang = 24 * time.Hour
 var errRefused = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 
 // inBubble runs a test in which time passes only when all wait. The dispatcher is shut down at its end.
-func inBubble(t *testing.T, w *wire, adjust func(*delivery.Config), test func(t *testing.T, h *house)) {
+func inBubble(t *testing.T, w *wire, adjust func(*delivery.Config), test func(*house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(t, open(t, func(config *delivery.Config) {
+		test(open(t, func(config *delivery.Config) {
 			config.Transport = w
 			if adjust != nil {
 				adjust(config)
@@ -144,7 +143,8 @@ func pass(d time.Duration) {
 
 func TestStandardScheduleKeepsItsTimes(t *testing.T) {
 	w := &wire{answer: always(500)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		began := time.Now()
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
@@ -177,7 +177,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		}
 		return 200, nil, 0, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		began := time.Now()
 		h.emit(event(t, "/items/a/update"))
@@ -196,7 +197,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestPortalProfile(t *testing.T) {
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) { return 200, nil, hang, nil }}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryPortal })
 		began := time.Now()
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
@@ -219,7 +221,8 @@ func roundedTimes(w *wire, host string, began time.Time) []time.Duration {
 
 func TestListWithAFirstWait(t *testing.T) {
 	w := &wire{answer: always(500)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) {
 			w.Retry = triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{30 * time.Second, 0, time.Minute}}
 		})
@@ -247,7 +250,8 @@ func TestSickReceiversDoNotDelayAHealthyOne(t *testing.T) {
 		}
 		return 500, nil, 50 * time.Millisecond, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		for i := range 20 {
 			h.subscribe("https://hang"+string(rune('A'+i))+".example.com/hook", nil)
 			h.subscribe("https://refuse"+string(rune('A'+i))+".example.com/hook", nil)
@@ -273,12 +277,14 @@ func TestSickReceiversDoNotDelayAHealthyOne(t *testing.T) {
 			require.Equal(t, 20, got, "minute %d", minute)
 			require.Less(t, worst, time.Second, "minute %d", minute)
 		}
-		require.Equal(t, delivery.Succeeded, h.delivered(lastOf(t, h, well), ended).State)
+		require.Equal(t, delivery.Succeeded, h.delivered(lastOf(h, well), ended).State)
 	})
 }
 
 // lastOf is the newest delivery of a webhook.
-func lastOf(t *testing.T, h *house, w *triggers.Webhook) triggers.ID {
+func lastOf(h *house, w *triggers.Webhook) triggers.ID {
+	t := h.t
+	t.Helper()
 	t.Helper()
 	receipt := h.emit(event(t, "/items/z/update"))[0]
 	pass(time.Second)
@@ -300,7 +306,8 @@ func TestBreakerRestsAHostAndChargesNothing(t *testing.T) {
 		}
 		return 200, nil, time.Millisecond, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		began := time.Now()
 		var ids []triggers.ID
@@ -324,14 +331,15 @@ func TestOrderedWebhookHasOneAtATime(t *testing.T) {
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {
 		return 200, nil, 20 * time.Millisecond, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.Ordered = true })
 		var want []string
 		for range 30 {
 			want = append(want, (h.emit(event(t, "/items/a/update"))[0].ID + 1).Delivery())
 		}
 		pass(time.Minute)
-		require.Equal(t, 1, w.peak("a.example.com"))
+		require.Equal(t, 1, w.peak())
 		var got []string
 		for _, s := range w.all() {
 			got = append(got, s.id)
@@ -342,7 +350,8 @@ func TestOrderedWebhookHasOneAtATime(t *testing.T) {
 
 func TestRateLimitIsKept(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.RateLimit = 60 })
 		began := time.Now()
 		for range 200 {
@@ -364,7 +373,8 @@ func TestConcurrencyRisesAndFalls(t *testing.T) {
 		}
 		return 200, nil, 10 * time.Millisecond, nil
 	}}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryOnce })
 		emit := func() {
 			var batch []*triggers.Event
@@ -375,24 +385,25 @@ func TestConcurrencyRisesAndFalls(t *testing.T) {
 		}
 		emit()
 		synctest.Wait()
-		require.Equal(t, 4, w.peak("a.example.com"), "it begins with four")
+		require.Equal(t, 4, w.peak(), "it begins with four")
 		pass(time.Minute)
-		require.Equal(t, 64, w.peak("a.example.com"))
+		require.Equal(t, 64, w.peak())
 		require.Len(t, w.all(), 1000)
 		sick.Store(true)
 		emit()
 		pass(time.Second)
 		w.mu.Lock()
-		clear(w.most)
+		w.most = 0
 		w.mu.Unlock()
 		pass(5 * time.Second)
-		require.Equal(t, 1, w.peak("a.example.com"))
+		require.Equal(t, 1, w.peak())
 	})
 }
 
 func TestGoneSwitchesTheWebhookOff(t *testing.T) {
 	w := &wire{answer: always(410)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		hook := h.subscribe("https://a.example.com/hook", nil)
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
 		synctest.Wait()
@@ -422,7 +433,8 @@ func TestGoneSwitchesTheWebhookOff(t *testing.T) {
 
 func TestSwitchedOffByHandHoldsWhatWaits(t *testing.T) {
 	w := &wire{answer: always(500)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		hook := h.subscribe("https://a.example.com/hook", nil)
 		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
 		pass(time.Second)
@@ -448,7 +460,8 @@ func TestSwitchedOffByHandHoldsWhatWaits(t *testing.T) {
 
 func TestDeletingCancelsWhatWaits(t *testing.T) {
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) { return 200, nil, time.Second, nil }}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		hook := h.subscribe("https://a.example.com/hook", nil)
 		var ids []triggers.ID
 		for range 100 {
@@ -508,7 +521,8 @@ func (s *shifting) ShiftDue(_ context.Context, by time.Duration) error {
 
 func TestAStoreThatFailsStopsNothingForGood(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(t *testing.T, h *house) {
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
 		var broken atomic.Value
 		broken.Store("")
