@@ -43,40 +43,36 @@ func (b *breaker) admits(now time.Time) int {
 	return 1
 }
 
-// record notes how an attempt ended and reports whether that opened the breaker, or opened it again.
-func (b *breaker) record(succeeded bool, now time.Time) bool {
-	if b.open {
-		return b.recordProbe(succeeded, now)
-	}
+// record notes how an attempt ended.
+func (b *breaker) record(succeeded bool, now time.Time) {
 	bucket := b.bucket(now)
-	if succeeded {
+	switch {
+	case b.open:
+		b.recordProbe(succeeded, now)
+	case succeeded:
 		bucket.succeeded++
 		b.consecutive = 0
-		return false
+	default:
+		bucket.failed++
+		b.consecutive++
+		if b.consecutive >= breakerConsecutive || b.mostlyFails(now) {
+			b.trip(breakerOpenFirst, now)
+		}
 	}
-	bucket.failed++
-	b.consecutive++
-	if b.consecutive < breakerConsecutive && !b.mostlyFails(now) {
-		return false
-	}
-	b.trip(breakerOpenFirst, now)
-	return true
 }
 
 // recordProbe is record while open. What ends before the probe's time began before the breaker opened, and tells nothing new.
-func (b *breaker) recordProbe(succeeded bool, now time.Time) bool {
+func (b *breaker) recordProbe(succeeded bool, now time.Time) {
 	switch {
 	case now.Before(b.until):
-		return false
 	case !succeeded:
 		b.trip(min(2*b.openFor, breakerOpenMost), now)
-		return true
+	default:
+		b.probes++
+		if b.probes >= breakerCloses {
+			*b = breaker{}
+		}
 	}
-	b.probes++
-	if b.probes >= breakerCloses {
-		*b = breaker{}
-	}
-	return false
 }
 
 func (b *breaker) trip(openFor time.Duration, now time.Time) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestBreaker(t *testing.T) {
-	const any, none, probe = -1, 0, 1
+	const all, none, probe = -1, 0, 1
 	type step struct {
 		after   time.Duration // since the step before
 		results string        // + a success, - a failure; in this order
@@ -25,13 +25,13 @@ func TestBreaker(t *testing.T) {
 		name  string
 		steps []step
 	}{
-		{"nine failures in a row are not enough", []step{{0, repeat(9, "-"), any}}},
+		{"nine failures in a row are not enough", []step{{0, repeat(9, "-"), all}}},
 		{"ten in a row open it", []step{{0, repeat(10, "-"), none}}},
-		{"a success starts the row anew", []step{{0, repeat(6, "+") + repeat(9, "-"), any}}},
+		{"a success starts the row anew", []step{{0, repeat(6, "+") + repeat(9, "-"), all}}},
 		{"seven of ten open it", []step{{0, "+--+--+---", none}}},
-		{"six of ten do not", []step{{0, "+--+--+--+", any}}},
-		{"what is older than five minutes is forgotten", []step{{0, "---", any}, {6 * time.Minute, "+---+--", any}}},
-		{"what is younger counts", []step{{0, "---", any}, {4 * time.Minute, "+---+--", none}}},
+		{"six of ten do not", []step{{0, "+--+--+--+", all}}},
+		{"what is older than five minutes is forgotten", []step{{0, "---", all}, {6 * time.Minute, "+---+--", all}}},
+		{"what is younger counts", []step{{0, "---", all}, {4 * time.Minute, "+---+--", none}}},
 		{"after thirty seconds one probe may go", []step{
 			{0, repeat(10, "-"), none},
 			{29 * time.Second, "", none},
@@ -53,8 +53,8 @@ func TestBreaker(t *testing.T) {
 			{0, repeat(10, "-"), none},
 			{30 * time.Second, "+", probe},
 			{0, "+", probe},
-			{0, "+", any},
-			{0, repeat(9, "-"), any},
+			{0, "+", all},
+			{0, repeat(9, "-"), all},
 		}},
 		{"two are not enough, and the next failure rests it again for longer", []step{
 			{0, repeat(10, "-"), none},

@@ -3,6 +3,8 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -33,48 +35,51 @@ type house struct {
 }
 
 // open builds a house that may reach loopback; adjust changes its configuration before it starts.
-func open(t testing.TB, adjust func(*delivery.Config)) *house {
-	t.Helper()
-	return reopen(t, deliverytest.NewQueue(time.Now), adjust)
+func open(tb testing.TB, adjust func(*delivery.Config)) *house {
+	tb.Helper()
+	return reopen(tb, deliverytest.NewQueue(time.Now), adjust)
 }
 
-func reopen(t testing.TB, queue *deliverytest.Queue, adjust func(*delivery.Config)) *house {
-	t.Helper()
+func reopen(tb testing.TB, queue *deliverytest.Queue, adjust func(*delivery.Config)) *house {
+	tb.Helper()
 	ctx := context.Background()
 	tenants, err := queue.Tenants(ctx)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	if len(tenants) == 0 {
 		tenants = []triggers.Tenant{{Name: "default", PortalID: "0123456789ABCDEF", PortalURL: "https://portal.example.com/"}}
-		require.NoError(t, queue.SaveTenant(ctx, &tenants[0]))
+		require.NoError(tb, queue.SaveTenant(ctx, &tenants[0]))
 	}
 	table := router.NewTable()
 	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: queue, Table: table, MaxWebhooks: 20_000})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	config := delivery.Config{Queue: queue, Directory: directory, Table: table, Gauge: queue, Random: func() float64 { return 0 }}
 	if adjust != nil {
 		adjust(&config)
 	}
 	if config.Transport == nil {
-		transport := delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(loopback(t), 0)})
-		t.Cleanup(transport.CloseIdleConnections)
+		transport := delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(loopback(tb), 0)})
+		tb.Cleanup(transport.CloseIdleConnections)
 		config.Transport = transport
 	}
-	h := &house{delivery.New(config), queue, directory, tenants[0].Key, t}
+	h := &house{delivery.New(config), queue, directory, tenants[0].Key, tb}
 	h.Start()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		require.NoError(t, h.Shutdown(ctx))
+		require.NoError(tb, h.Shutdown(ctx))
 	})
 	return h
 }
 
-func loopback(t testing.TB) triggers.Targets {
-	t.Helper()
+func loopback(tb testing.TB) triggers.Targets {
+	tb.Helper()
 	targets, err := triggers.ParseTargets([]string{"127.0.0.0/8", "::1/128"}, true)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return targets
 }
+
+// silent keeps test servers from logging what was provoked.
+var silent = log.New(io.Discard, "", 0)
 
 var webhookNumbers atomic.Uint32
 
@@ -103,10 +108,10 @@ func (h *house) subscribe(target string, change func(*triggers.Webhook), names .
 }
 
 // event is a plain one.
-func event(t testing.TB, uri string) *triggers.Event {
-	t.Helper()
+func event(tb testing.TB, uri string) *triggers.Event {
+	tb.Helper()
 	e, err := triggers.Default().ParseEvent(fmt.Appendf(nil, `{"uri":%q,"username":"jdoe","when":1543192196521}`, uri))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return e
 }
 
@@ -132,14 +137,14 @@ func (h *house) delivered(id triggers.ID, until func(*delivery.Record) bool) *de
 func ended(r *delivery.Record) bool { return !r.EndedAt.IsZero() }
 
 // receiver is a local one. Its host is an address, which the tests' guard admits.
-func receiver(t testing.TB, handler http.HandlerFunc) string {
-	t.Helper()
+func receiver(tb testing.TB, handler http.HandlerFunc) string {
+	tb.Helper()
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	_, err = netip.ParseAddrPort(u.Host)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return server.URL + "/hook"
 }
 

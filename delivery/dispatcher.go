@@ -233,8 +233,7 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 	for i, event := range events {
 		body, err := payload.Render(event, at)
 		if err != nil {
-			var field *triggers.FieldError
-			if errors.As(err, &field) {
+			if field, ok := errors.AsType[*triggers.FieldError](err); ok {
 				indexed := *field
 				indexed.Index = i
 				return &indexed
@@ -348,8 +347,7 @@ func (d *Dispatcher) cancelReservations(p *plan) {
 
 // enqueueError turns a failure of the store into what the sender of the events is told.
 func (d *Dispatcher) enqueueError(err error) error {
-	var conflict *ConflictError
-	if errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*ConflictError](err); ok {
 		return err
 	}
 	d.metrics.refused(refusedStore)

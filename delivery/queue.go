@@ -17,11 +17,11 @@ type Queue interface {
 	// with Lease come back leased to this node; the others wait to be claimed. When it returns, the batch and the slices in it are the
 	// caller's again, but for the events and their bodies, which nobody changes any more.
 	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
-	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and max in all; free is called
+	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and limit in all; free is called
 	// once per webhook that has due work, and never for the same webhook by two calls at once. next is when the earliest work falls
 	// due of the webhooks that have none due now, zero when there is none; what is held back by free is asked for again when there
 	// is room.
-	Claim(ctx context.Context, now time.Time, max int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
+	Claim(ctx context.Context, now time.Time, limit int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
 	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own. A settlement whose
 	// Fence is not the delivery's present one changes nothing and is counted in stale.
 	Settle(ctx context.Context, batch []Settlement) (stale int, err error)

@@ -54,15 +54,16 @@ func TestPatience(t *testing.T) {
 	portal := delivery.ScheduleFor(triggers.Retry{Profile: triggers.RetryPortal})
 	for _, outcome := range delivery.Outcomes {
 		wait, again := standard.Next(1, outcome, 0, 0)
-		switch outcome {
-		case delivery.Delivered, delivery.Gone:
-			require.False(t, again, outcome)
+		final := outcome == delivery.Delivered || outcome == delivery.Gone
+		require.Equal(t, !final, again, outcome)
+		if final {
 			continue
-		case delivery.Throttled, delivery.BadGateway, delivery.TimedOut:
-			require.Equal(t, time.Minute, wait, outcome)
-		default:
-			require.Equal(t, 5*time.Second, wait, outcome)
 		}
+		want := 5 * time.Second
+		if outcome == delivery.Throttled || outcome == delivery.BadGateway || outcome == delivery.TimedOut {
+			want = time.Minute
+		}
+		require.Equal(t, want, wait, outcome)
 		wait, _ = portal.Next(1, outcome, 0, 0)
 		require.Equal(t, 5*time.Second, wait, outcome)
 	}

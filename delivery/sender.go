@@ -26,6 +26,8 @@ const (
 	keptBody     = 16 << 10
 )
 
+const userAgentHeader = "User-Agent"
+
 // omitted stands in history where a secret was.
 const omitted = "**OMITTED**"
 
@@ -53,11 +55,15 @@ func newTarget(w *triggers.Webhook, revision payload.Revision) *target {
 	}
 	for _, list := range [][]triggers.Header{w.Headers, w.EncryptedHeaders} {
 		for _, header := range list {
-			t.headers = append(t.headers, [2]string{header.Name, header.Value.Reveal()})
+			name, canonical := header.Name, textproto.CanonicalMIMEHeaderKey(header.Name)
+			if canonical == userAgentHeader {
+				name = canonical // in any other spelling the transport would add its own beside it
+			}
+			t.headers = append(t.headers, [2]string{name, header.Value.Reveal()})
 			if t.overridden == nil {
 				t.overridden = make(map[string]bool)
 			}
-			t.overridden[textproto.CanonicalMIMEHeaderKey(header.Name)] = true
+			t.overridden[canonical] = true
 		}
 	}
 	t.hide(w.Secret)
@@ -199,10 +205,16 @@ func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Requ
 		Body:    body,
 		Cloud:   len(it.events) > 0 && it.events[0].URI.Resource == triggers.CloudTypes,
 	})
-	header := make(http.Header, 6+len(signed)+len(to.headers))
-	header["Content-Type"] = []string{it.revision.ContentType()}
-	header["User-Agent"] = []string{s.userAgent}
-	header["Accept-Encoding"] = []string{"identity"}
+	// Values are cut from one array; without custom headers the map has no more entries than fit into its smallest form.
+	values := make([]string, 0, 3+len(signed))
+	header := make(http.Header, 4+len(signed)+len(to.headers))
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	set("Content-Type", it.revision.ContentType())
+	set(userAgentHeader, s.userAgent)
+	set("Accept-Encoding", "identity")
 	// A name without a value is not sent. It tells the transport that the request may be sent again on a new connection when an
 	// idle one turns out to be closed: receivers know repeats by the delivery's id.
 	header["X-Idempotency-Key"] = nil
@@ -213,7 +225,7 @@ func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Requ
 		header[pair[0]] = append(header[pair[0]], pair[1])
 	}
 	for i, pair := range signed {
-		header[pair[0]] = []string{pair[1]}
+		set(pair[0], pair[1])
 		if pair[0] == payload.HeaderSecret {
 			signed[i][1] = omitted
 		}

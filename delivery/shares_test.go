@@ -312,7 +312,7 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 					y.end(i, rapid.SampledFrom(Outcomes).Draw(t, "outcome"), time.Duration(rapid.IntRange(0, 2000).Draw(t, "ms"))*time.Millisecond)
 				}
 			},
-			"undo": func(t *rapid.T) {
+			"undo": func(*rapid.T) {
 				if len(y.taken) > 0 {
 					y.undo(y.taken[0])
 					y.taken = y.taken[1:]

@@ -12,8 +12,8 @@
 //
 //	items/share                  sharedToGroups            access, groups
 //	items/unshare                unsharedFromGroups        access, groups
-//	items/reassign               reassignedTo              newOwner, owner
-//	groups/reassign              reassignedTo (optional)   newOwner, owner
+//	items/reassign               reassignedTo              newOwner
+//	groups/reassign              reassignedTo (optional)   newOwner
 //	groups/invite                invitedUserNames          users, username
 //	groups/addUsers              addedUserNames            users, username
 //	groups/removeUsers           removedUserNames          users, username

@@ -54,7 +54,7 @@ const (
 )
 
 var (
-	ownerFacts   = []string{"newOwner", "owner"}
+	ownerFacts   = []string{"newOwner"} // not owner: that may well be the old one
 	userFacts    = []string{"users", "username"}
 	itemFacts    = []string{"items", "item"}
 	roleFacts    = []string{"role", "roleName"}
@@ -132,6 +132,9 @@ func (p *property) appendBuilt(dst []byte, all []member) ([]byte, error) {
 
 func (p *property) missing() error {
 	facts := "one of the facts " + strings.Join(p.facts, " and ")
+	if len(p.facts) == 1 {
+		facts = "the fact " + p.facts[0]
+	}
 	if p.sharing {
 		facts = "the facts access (public, org, shared or private) and groups"
 	}

@@ -43,9 +43,6 @@ func (g *gathering) scatter(list []sub) {
 // settle puts scattered hits in order.
 func (g *gathering) settle() {
 	scattered := g.hits[g.from:]
-	if len(scattered) < 2 {
-		return
-	}
 	slices.SortFunc(scattered, func(a, b Hit) int {
 		return cmp.Or(cmp.Compare(a.Webhook, b.Webhook), cmp.Compare(a.Trigger, b.Trigger))
 	})

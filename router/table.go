@@ -43,7 +43,9 @@ func (t *Table) Match(tenant uint32, uri *triggers.URI, dst []Hit) []Hit {
 			x.patterns.scatter(uri, &g)
 		}
 	}
-	g.settle()
+	if len(g.hits) > g.from+1 {
+		g.settle()
+	}
 	for i, l := range layers {
 		g.newer = layers[i+1:]
 		l.gather(uri, &g)

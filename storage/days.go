@@ -26,14 +26,13 @@ CREATE TABLE event_$day (
   username    TEXT NOT NULL,
   when_ms     INTEGER NOT NULL,
   accepted_ms INTEGER NOT NULL,
-  identity    INTEGER,          -- 64 bits of a hash of tenant, source and event_id
   digest      BLOB,
   body        BLOB NOT NULL,
   matches     BLOB              -- see matches.go
 ) STRICT;
--- Numbers of eight bytes, since the sender's ids fall anywhere in an index and it should stay in memory. That an identity is stored
--- once is the writer's care, who is alone.
-CREATE INDEX event_$day_identity ON event_$day (identity) WHERE identity IS NOT NULL;
+-- The sender's ids as they are and not a hash of them, although that would be shorter: many senders' ids rise, and then so does the
+-- end of the index, where ids that fall anywhere make every insert write a page of its own.
+CREATE UNIQUE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE event_id IS NOT NULL;
 
 CREATE TABLE delivery_$day (
   id          INTEGER PRIMARY KEY,

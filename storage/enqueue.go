@@ -2,10 +2,9 @@ package storage
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql/driver"
-	"encoding/binary"
 	"slices"
+	"strings"
 
 	"portalhook/delivery"
 	"portalhook/triggers"
@@ -16,15 +15,17 @@ const reasonDeleted = "the webhook was deleted"
 
 const (
 	insertEvent = `INSERT INTO event_$day
-  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, identity, digest, body, matches) VALUES `
+  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches) VALUES `
 	insertWork = `INSERT INTO work
   (id, tenant, webhook, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first) VALUES `
 	insertMember = `INSERT INTO member (webhook, until_ms, event, tenant, revision, trigger) VALUES `
-
-	// sameIdentity looks for sixteen identities at once in the tables of a day.
-	sameIdentity = `SELECT id, tenant, source, event_id, digest, matches FROM event_$day
-  WHERE identity IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
+
+// sameIdentity looks for sixteen identities at once in the tables of a day. The join is crossed so that they are looked up in the
+// index one by one, whatever SQLite thinks of the tables' sizes.
+var sameIdentity = `WITH wanted (t, e, s) AS (VALUES (?, ?, ?)` + strings.Repeat(", (?, ?, ?)", rowsAtOnce-1) + `)
+  SELECT id, tenant, source, event_id, digest, matches FROM wanted CROSS JOIN event_$day
+  ON tenant = t AND event_id = e AND source = s AND event_id IS NOT NULL`
 
 // identityDays is in how many days' tables an identity is looked for: today's and yesterday's, so at least 24 hours.
 const identityDays = 2
@@ -53,16 +54,6 @@ type identity struct {
 
 func identityOf(a *delivery.Acceptance) identity {
 	return identity{a.Tenant, a.Event.Source, a.Event.EventID}
-}
-
-// hash is the identity as it is indexed. Who can make it collide gains nothing: what is found is compared in full.
-func (i identity) hash() int64 {
-	text := make([]byte, 0, 128)
-	text = binary.BigEndian.AppendUint32(text, i.tenant)
-	text = appendText(text, i.source)
-	text = append(text, i.eventID...)
-	sum := sha256.Sum256(text)
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // any 64 bits will do
 }
 
 // seen is what is known of an identity: the stored event, or one of this group.
@@ -137,18 +128,19 @@ func (w *writer) accept(group []*enqueueRequest) error {
 
 // lookUp finds the group's identities among the stored events.
 func (w *writer) lookUp(group []*enqueueRequest) error {
-	var hashes []driver.Value
+	var wanted []driver.Value
 	for _, r := range group {
 		for i := range r.batch {
 			if r.batch[i].Event.EventID != "" {
-				hashes = append(hashes, identityOf(&r.batch[i]).hash())
+				wanted = append(wanted, int64(r.batch[i].Tenant), r.batch[i].Event.EventID, r.batch[i].Event.Source)
 			}
 		}
 	}
 	today := dayOf(w.ids.next())
-	for chunk := range slices.Chunk(hashes, rowsAtOnce) {
-		for len(chunk) < rowsAtOnce {
-			chunk = append(chunk, chunk[0])
+	const parts = 3
+	for chunk := range slices.Chunk(wanted, parts*rowsAtOnce) {
+		for len(chunk) < parts*rowsAtOnce {
+			chunk = append(chunk, chunk[:parts]...)
 		}
 		for _, day := range w.store.calendar.days {
 			if day <= today && day > today-identityDays {
@@ -161,13 +153,13 @@ func (w *writer) lookUp(group []*enqueueRequest) error {
 	return nil
 }
 
-func (w *writer) lookUpDay(suffix string, hashes []driver.Value) error {
+func (w *writer) lookUpDay(suffix string, wanted []driver.Value) error {
 	return w.db.each(sameIdentity, suffix, 6, func(row []driver.Value) error {
 		found := seen{id: triggers.ID(integer(row[0])), matched: countMatches(bytesOf(row[5]))}
 		copy(found.digest[:], bytesOf(row[4]))
 		w.known[identity{uint32(integer(row[1])), textOf(row[2]), textOf(row[3])}] = found //nolint:gosec // written from one
 		return nil
-	}, hashes...)
+	}, wanted...)
 }
 
 // conflict looks for an event whose identity is known with other content, within the batch too. Else it notes the identities.
@@ -200,14 +192,14 @@ func (w *writer) forgetNoted(batch []delivery.Acceptance) {
 
 // acceptOne writes the rows of an event, or finds it a duplicate.
 func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) error {
-	var eventID, hash, digest driver.Value
+	var eventID, digest driver.Value
 	if a.Event.EventID != "" {
 		name := identityOf(a)
 		if before := w.known[name]; before.id != 0 {
 			*receipt = delivery.Receipt{ID: before.id, Matched: before.matched, Duplicate: true}
 			return nil
 		}
-		eventID, hash, digest = a.Event.EventID, name.hash(), a.Digest[:]
+		eventID, digest = a.Event.EventID, a.Digest[:]
 	}
 	id := w.ids.draw(1 + len(a.Planned))
 	*receipt = delivery.Receipt{ID: id, Matched: len(a.Planned)}
@@ -219,12 +211,12 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 	if a.Event.HasWhen {
 		when = a.Event.When
 	}
-	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 12)
+	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 11)
 	if err != nil {
 		return err
 	}
 	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
-		hash, digest, a.Body, appendMatches(nil, a.Planned))
+		digest, a.Body, appendMatches(nil, a.Planned))
 	if err != nil {
 		return err
 	}

@@ -31,8 +31,12 @@ type hourRow struct {
 }
 
 const (
-	selectHour  = `SELECT attempts, succeeded, failed, exhausted, latency FROM hour WHERE webhook = ? AND hour = ?`
-	replaceHour = `INSERT OR REPLACE INTO hour (webhook, hour, attempts, succeeded, failed, exhausted, latency) VALUES `
+	selectHour = `SELECT attempts, succeeded, failed, exhausted, latency FROM hour WHERE hour = ? AND webhook = ?`
+	// hoursOfWebhook counts the hours from the first to before the last, and looks each up.
+	hoursOfWebhook = `WITH RECURSIVE asked (n) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT n + 1 FROM asked WHERE n + 1 < ?2)
+  SELECT hour, attempts, succeeded, failed, exhausted, latency FROM asked CROSS JOIN hour ON hour = n AND webhook = ?3
+  WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
+	replaceHour = `INSERT OR REPLACE INTO hour (hour, webhook, attempts, succeeded, failed, exhausted, latency) VALUES `
 )
 
 // countAttempt adds a finished attempt to its hour. What is counted is written once for the whole group, by flushHours.
@@ -73,7 +77,7 @@ func (w *writer) hour(key hourKey) (*hourRow, error) {
 		c.Attempts, c.Succeeded, c.Failed, c.Exhausted = integer(values[0]), integer(values[1]), integer(values[2]), integer(values[3])
 		c.Latency = parseLatency(bytesOf(values[4]))
 		return nil
-	}, int64(key.webhook), key.hour)
+	}, key.hour, int64(key.webhook))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +95,7 @@ func (w *writer) flushHours() error {
 		row := w.hours[key]
 		row.dirty = false
 		c := &row.counts
-		err := rows.add(int64(key.webhook), key.hour, c.Attempts, c.Succeeded, c.Failed, c.Exhausted, appendLatency(nil, c))
+		err := rows.add(key.hour, int64(key.webhook), c.Attempts, c.Succeeded, c.Failed, c.Exhausted, appendLatency(nil, c))
 		if err != nil {
 			return err
 		}
@@ -128,9 +132,7 @@ func parseLatency(blob []byte) (latency [len(delivery.LatencyBounds) + 1]int64) 
 func (s *Store) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
 	var list []delivery.HourCounts
 	err := s.view(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT hour, attempts, succeeded, failed, exhausted, latency FROM hour
-  WHERE webhook = ? AND hour >= ? AND hour < ? AND EXISTS (SELECT 1 FROM webhook WHERE key = hour.webhook AND tenant = ?)
-  ORDER BY hour`, webhook, from.Unix()/3600, (to.Unix()+3599)/3600, tenant)
+		rows, err := tx.QueryContext(ctx, hoursOfWebhook, from.Unix()/3600, (to.Unix()+3599)/3600, webhook, tenant)
 		if err != nil {
 			return err
 		}

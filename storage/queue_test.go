@@ -9,6 +9,7 @@ import (
 
 	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 )
 
 func open(t testing.TB, config storage.Config) *storage.Store {
@@ -33,4 +34,16 @@ func harness(t *testing.T, now func() time.Time) deliverytest.Harness {
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	deliverytest.TestQueue(t, harness)
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
+		t.Helper()
+		h := harness(t, now)
+		return storagetest.Harness{
+			Store:  h.Store.(*storage.Store),
+			Reopen: func() storagetest.Store { return h.Reopen().(*storage.Store) },
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"portalhook/triggers"
@@ -145,17 +147,25 @@ func (s *Store) emptyDropped(ctx context.Context) error {
 	}
 }
 
-// emptySome deletes some rows of a retired table, and the table when none is left. The name is one of ours, from the schema.
+// emptySome deletes some rows of a retired table, and the table when none is left.
 func (w *writer) emptySome(table string) error {
 	return w.db.transaction(func() error {
-		if err := w.db.script(fmt.Sprintf(`DELETE FROM %s LIMIT %d`, table, emptiedAtOnce)); err != nil {
+		key := "id"
+		if strings.HasPrefix(table, droppedPrefix+"attempt") {
+			key = "delivery"
+		}
+		// The names are ours, from the schema.
+		some := strings.NewReplacer("$table", table, "$key", key, "$rows", strconv.Itoa(emptiedAtOnce))
+		err := w.db.script(some.Replace(`DELETE FROM $table WHERE $key <=
+  (SELECT max(last) FROM (SELECT $key AS last FROM $table ORDER BY $key LIMIT $rows))`))
+		if err != nil {
 			return err
 		}
-		rest, err := w.db.integerOnce(`SELECT count(*) FROM (SELECT 1 FROM ` + table + ` LIMIT 1)`)
-		if err != nil || rest > 0 {
+		rest, err := w.db.integerOnce(some.Replace(`SELECT EXISTS (SELECT 1 FROM $table)`))
+		if err != nil || rest != 0 {
 			return err
 		}
-		return w.db.script(`DROP TABLE ` + table)
+		return w.db.script(some.Replace(`DROP TABLE $table`))
 	})
 }
 

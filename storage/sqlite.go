@@ -24,13 +24,16 @@ const (
 	readerCount = 4
 	// readerStatements is how many prepared statements each of them keeps.
 	readerStatements = 64
+	// checkpointPages is after how many pages, of 4 KiB, the log is taken into the database. SQLite's own 1000 is soon full where
+	// indexes are written all over: then the same pages go to disk again and again.
+	checkpointPages = 4000
 	// requestQueue is how many requests may stand before the writer without their callers waiting to be seen.
 	requestQueue = 1024
 )
 
-// Both kinds of connection. Busy: another process may be making a backup; the writer itself is alone.
 const (
-	// The writer is one goroutine, so SQLite need not lock for it. FULL: a commit is on disk when it returns. A cache in KiB.
+	// The writer is one goroutine, so SQLite need not lock for it. FULL: a commit is on disk when it returns. Busy, in milliseconds:
+	// another process may be making a backup. The caches are in KiB.
 	writerPragmas = "_mutex=no&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=10000&_cache_size=-16384"
 	readerPragmas = "mode=ro&_query_only=on&_busy_timeout=10000&_cache_size=-4096"
 )
@@ -134,7 +137,7 @@ func (s *Store) keyRing(ctx context.Context, config Config) (*keyRing, error) {
 
 // start reads into memory what the writer knows without asking.
 func (w *writer) start() error {
-	if err := w.db.script("PRAGMA temp_store = MEMORY"); err != nil {
+	if err := w.db.script(fmt.Sprintf("PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = %d", checkpointPages)); err != nil {
 		return err
 	}
 	if err := w.loadDays(); err != nil {

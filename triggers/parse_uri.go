@@ -58,7 +58,7 @@ func parsePortalURI(resource Resource, rest string) (URI, error) {
 	}
 	u := URI{Resource: resource}
 	var err error
-	if u.ID, err = unescape(id); err != nil {
+	if u.ID, err = unescapeID(id); err != nil {
 		return URI{}, err
 	}
 	if u.ID == "" {
@@ -110,11 +110,11 @@ func parseServiceURI(rest string) (URI, error) {
 		return URI{}, Invalid(CodeBadURI, "", "nothing follows %s: what became of the job is told by status", gpServer)
 	}
 	var err error
-	if u.ID, err = unescape(segments[kind-1]); err != nil {
+	if u.ID, err = unescapeID(segments[kind-1]); err != nil {
 		return URI{}, err
 	}
 	if kind == 2 {
-		if u.Folder, err = unescape(segments[0]); err != nil {
+		if u.Folder, err = unescapeID(segments[0]); err != nil {
 			return URI{}, err
 		}
 		if u.Folder == "" {
@@ -174,6 +174,15 @@ func sampleURI(r Resource) string {
 	case NoResource, Items, Groups, Roles, CloudTypes, resourceCount:
 	}
 	return "/" + r.String() + "/<id>/update"
+}
+
+// unescapeID decodes the segment of an id, a name or a folder. One that stands in the documentation to be filled in is refused, as whoever
+// sends it has forgotten to.
+func unescapeID(s string) (string, error) {
+	if (piece{raw: s}).isPlaceholder() {
+		return "", Invalid(CodePlaceholder, "", "%s is a placeholder of the documentation: put the id there (%%3C and %%3E are the characters)", clip(s))
+	}
+	return unescape(s)
 }
 
 // unescape decodes %XX; a percent sign that is none is refused.

@@ -22,7 +22,7 @@ func TestParseURI(t *testing.T) {
 		{"/items/x/add", "/items/x/add", "/items/add", triggers.Items, "add", "", "x", "x"},
 		{"/items/share/share", "/items/share/share", "/items/share", triggers.Items, "share", "", "share", "share"},
 		{"/items/*/share", "/items/%2A/share", "/items/share", triggers.Items, "share", "", "*", "*"},
-		{"/items/<itemID>/share", "/items/%3CitemID%3E/share", "/items/share", triggers.Items, "share", "", "<itemID>", "<itemid>"},
+		{"/items/%3CitemID%3E/share", "/items/%3CitemID%3E/share", "/items/share", triggers.Items, "share", "", "<itemID>", "<itemid>"},
 		{
 			"/users/Ann%20B.@x.example/signin", "/users/Ann B.@x.example/signIn", "/users/signin", triggers.Users, "signIn", "", "Ann B.@x.example",
 			"ann b.@x.example",
@@ -83,6 +83,8 @@ func TestParseURIRefusals(t *testing.T) {
 		{"/roles/add", "MISSING_ID", "the id is missing: write /roles/<id>/add with the id of what it happened to"},
 		{"/items//share", "MISSING_ID", "the id is empty: a URI looks like /items/<id>/update"},
 		{"/users/ann/bulkEnable", "BAD_URI", "a bulk event has no id: write /users/bulkEnable"},
+		{"/items/<itemID>/share", "PLACEHOLDER", "<itemID> is a placeholder of the documentation: put the id there (%3C and %3E are the characters)"},
+		{"/services/<name>/GPServer", "PLACEHOLDER", "<name> is a placeholder of the documentation: put the id there (%3C and %3E are the characters)"},
 		{"/users/50%/update", "BAD_URI", `% in "50%" is not followed by two hex digits; write %25 for the character %`},
 		{"/users/%ff/update", "BAD_URI", "the id is not UTF-8"},
 		{"/users/a%0Ab/update", "BAD_URI", "the id holds a control character"},

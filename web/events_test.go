@@ -2,8 +2,11 @@ package web_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,4 +136,58 @@ func TestEventsThatAreNotTaken(t *testing.T) {
 		a := e.call(t, "POST", "/api/v1/events", "["+share+","+share+"]")
 		require.EqualValues(t, 1, a.problem(t)["index"])
 	})
+}
+
+// TestBadEventInBatch names the position of the bad one, whoever finds it, and stores none.
+func TestBadEventInBatch(t *testing.T) {
+	for name, c := range map[string]struct{ bad, code, field string }{
+		"found by the parser":  {`{"uri":"/items/x/shar"}`, "BAD_URI", "uri"},
+		"found by the payload": {eventWith(`{}`), "MISSING_PROPERTY", "properties.sharedToGroups"},
+		"not an event":         {`7`, "WRONG_TYPE", ""},
+	} {
+		for form, r := range map[string]request{
+			"array": {body: "[" + share + "," + c.bad + "," + share + "]"},
+			"lines": {body: share + "\n\n" + c.bad + "\n" + share, contentType: "application/x-ndjson"},
+		} {
+			t.Run(name+" in "+form, func(t *testing.T) {
+				e := newEdge(t)
+				r.method, r.path, r.key = "POST", "/api/v1/events", adminKey
+				a := e.do(t, r)
+				require.Equal(t, http.StatusBadRequest, a.status, a.body)
+				p := a.problem(t)
+				require.Equal(t, c.code, p["code"])
+				require.EqualValues(t, 1, p["index"])
+				if c.field != "" {
+					require.Equal(t, c.field, p["field"])
+				}
+				require.Zero(t, e.stored())
+			})
+		}
+	}
+}
+
+// TestBuffersAreNotShared posts from many clients at once: what is stored is what each one sent.
+func TestBuffersAreNotShared(t *testing.T) {
+	e := newEdge(t)
+	var clients sync.WaitGroup
+	for client := range 8 {
+		clients.Go(func() {
+			for i := range 50 {
+				body := fmt.Sprintf(`{"uri":"/users/%d-%d/signIn","username":"%s"}`, client, i, strings.Repeat(string(rune('a'+client)), 10+i*4))
+				w := httptest.NewRecorder()
+				r := httptest.NewRequest(http.MethodPost, "/api/v1/events", strings.NewReader(body))
+				r.Header.Set("Authorization", "Bearer "+adminKey)
+				r.Header.Set("Content-Type", "application/json")
+				e.server.ServeHTTP(w, r)
+			}
+		})
+	}
+	clients.Wait()
+	require.Len(t, e.events, 400)
+	for _, ev := range e.events {
+		var client, i int
+		_, err := fmt.Sscanf(ev.URI, "/users/%d-%d/signIn", &client, &i)
+		require.NoError(t, err, ev.URI)
+		require.Equal(t, strings.Repeat(string(rune('a'+client)), 10+i*4), ev.Username)
+	}
 }

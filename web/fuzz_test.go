@@ -25,7 +25,7 @@ var contentTypes = []string{"application/json", "application/x-ndjson", "applica
 // FuzzBodies sends any body to every route that reads one. Whatever it is, the answer is a clear one and never our fault.
 func FuzzBodies(f *testing.F) {
 	for i, body := range []string{
-		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"]}}`, whole, hook,
+		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"]}}`, fullWebhook, hook,
 		`[{"op":"add","path":"/eventTypes/0","value":"/items"},{"op":"remove","path":"/headers/x-env"},{"op":"test","path":"/deactivationPolicy/daysInPast","value":2}]`,
 		"{}", "[]", "", "null", `{"event":` + share + `}`, `[{"op":"replace","path":"/encryptedHeaders/authorization","value":{"a":[1e999]}}]`,
 		`[{"op":"add","path":"/headers/a~1b~0","value":""},{"op":"add","path":"/retry/-","value":"1h"}]`, "{\"name\":\"\xff\"}",
@@ -35,7 +35,7 @@ func FuzzBodies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, route, contentType uint8, body string) {
 		e := newBareEdge(t)
 		to := bodied[int(route)%len(bodied)]
-		path := strings.Replace(to.path, "{id}", e.create(t, whole), 1)
+		path := strings.Replace(to.path, "{id}", e.create(t, fullWebhook), 1)
 		before := e.stored()
 		got := e.do(t, request{
 			method: to.method, path: path, key: adminKey, contentType: contentTypes[int(contentType)%len(contentTypes)], body: body,
@@ -66,7 +66,7 @@ func FuzzQueries(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		e := newBareEdge(t)
-		for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/" + e.create(t, whole) + "/deliveries"} {
+		for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/" + e.create(t, fullWebhook) + "/deliveries"} {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.URL = &url.URL{Path: path, RawQuery: query}
 			r.Header.Set("Authorization", "Bearer "+adminKey)

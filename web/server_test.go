@@ -115,7 +115,7 @@ func TestPanic(t *testing.T) {
 // TestLogHoldsNoSecret goes through requests that carry secrets everywhere.
 func TestLogHoldsNoSecret(t *testing.T) {
 	e := newEdge(t)
-	id := e.create(t, whole)
+	id := e.create(t, fullWebhook)
 	e.call(t, "GET", "/api/v1/webhooks?name=query-secret", "")
 	e.call(t, "PATCH", "/api/v1/webhooks/"+id, `[{"op":"replace","path":"/secret","value":"`+strings.Repeat("z", 31)+`"}]`)
 	e.do(t, request{method: "GET", path: "/api/v1/webhooks", key: "wrong-key"})

@@ -32,6 +32,7 @@ type draft struct {
 	kept string
 	// keepsHeader is true when an encrypted header keeps its stored value.
 	keepsHeader bool
+	keepsSecret bool // the body said secretKeyAdded
 }
 
 // member reads one member of a webhook's body into the draft.
@@ -124,15 +125,20 @@ func (d *draft) read(body jsontext.Value) error {
 			return triggers.Invalid(triggers.CodeRequired, needed, "a webhook needs a %s", needed)
 		}
 	}
+	if d.keepsSecret && !seen["secret"] && d.before != nil {
+		d.w.Secret = d.before.Secret
+	}
 	return d.w.Validate(d.server.config.Targets)
 }
 
-// readOnly lets a body repeat what a GET has shown. secretKeyAdded says nothing that could be wrong.
+// readOnly lets a body repeat what a GET has shown. secretKeyAdded: true without a secret keeps the stored one, so that a GET's answer put
+// back as it was does not turn signing off behind its sender's back.
 func (d *draft) readOnly(name string, value jsontext.Value) error {
 	var stored jsontext.Value
 	switch at := slices.IndexFunc(readOnlyMembers, func(m readOnlyMember) bool { return m.name == name }); {
 	case name == "secretKeyAdded":
-		_, err := boolOf(name, value)
+		var err error
+		d.keepsSecret, err = boolOf(name, value)
 		return err
 	case name != "id" && at < 0:
 		return unknownMember(name)

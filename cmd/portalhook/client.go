@@ -60,24 +60,29 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 			return fmt.Errorf("encode request: %w", err)
 		}
 	}
-	answer, err := c.send(ctx, method, path, "application/json", body)
+	answer, err := c.send(ctx, method, path, body)
 	if err != nil || out == nil {
 		return err
 	}
+	return decode(answer, out)
+}
+
+// decode reads a server's answer; members that this program does not know of are left alone.
+func decode(answer []byte, out any) error {
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%s %s: the answer was not understood: %w", method, path, err)
+		return fmt.Errorf("the server's answer was not understood: %w", err)
 	}
 	return nil
 }
 
-// send is call for a body that is bytes already.
-func (c *client) send(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+// send is call for a body that is JSON already; without a body there is none.
+func (c *client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
 	if body != nil {
-		request.Header.Set("Content-Type", contentType)
+		request.Header.Set("Content-Type", "application/json")
 	}
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)

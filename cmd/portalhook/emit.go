@@ -92,16 +92,17 @@ func (e *emitCommand) event() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	w := jsontext.NewEncoder(&b)
-	members := []string{"eventId", id, "uri", e.URI, "username", e.User, "userId", e.UserID}
 	if err := w.WriteToken(jsontext.BeginObject); err != nil {
 		return nil, fmt.Errorf("encode event: %w", err)
 	}
-	for i := 0; i < len(members); i += 2 {
-		if members[i+1] == "" {
+	for _, member := range []struct{ name, text string }{
+		{"eventId", id}, {"uri", e.URI}, {"username", e.User}, {"userId", e.UserID},
+	} {
+		if member.text == "" {
 			continue
 		}
-		if err := errors.Join(w.WriteToken(jsontext.String(members[i])), w.WriteToken(jsontext.String(members[i+1]))); err != nil {
-			return nil, fmt.Errorf("encode event: %s: %w", members[i], err)
+		if err := errors.Join(w.WriteToken(jsontext.String(member.name)), w.WriteToken(jsontext.String(member.text))); err != nil {
+			return nil, fmt.Errorf("encode event: %s: %w", member.name, err)
 		}
 	}
 	if len(e.Set) > 0 {

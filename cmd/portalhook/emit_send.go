@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // Bounds of one request. The server's own are 10,000 events and 8 MiB.
@@ -113,10 +111,7 @@ func (s *sender) one(ctx context.Context, body []byte) (receipt, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := json.Unmarshal(answer, &r); err != nil {
-		return r, fmt.Errorf("the server's answer was not understood: %w", err)
-	}
-	return r, nil
+	return r, decode(answer, &r)
 }
 
 // batch sends events in one request. When the server refuses one of them it stores none of the batch: then those before the
@@ -149,8 +144,8 @@ func (s *sender) batch(ctx context.Context, events []lineEvent, accepted func(nu
 	var many struct {
 		Events []receipt `json:"events"`
 	}
-	if err := json.Unmarshal(answer, &many); err != nil {
-		return fmt.Errorf("the server's answer was not understood: %w", err)
+	if err := decode(answer, &many); err != nil {
+		return err
 	}
 	if len(many.Events) != len(events) {
 		return fmt.Errorf("the server answered %d events of %d", len(many.Events), len(events))
@@ -184,7 +179,7 @@ const (
 func (s *sender) post(ctx context.Context, body []byte) ([]byte, error) {
 	pause := firstPause
 	for try := 1; ; try++ {
-		answer, err := s.client.send(ctx, http.MethodPost, eventsPath, "application/json", body)
+		answer, err := s.client.send(ctx, http.MethodPost, eventsPath, body)
 		if err == nil {
 			s.reached = true
 			return answer, nil
@@ -205,8 +200,7 @@ func (s *sender) post(ctx context.Context, body []byte) ([]byte, error) {
 
 // again says whether another try may help, and the wait that the server asks for.
 func (s *sender) again(err error) (asked time.Duration, yes bool) {
-	var refused *apiError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*apiError](err); ok {
 		s.reached = true
 		switch refused.Status {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -215,6 +209,6 @@ func (s *sender) again(err error) (asked time.Duration, yes bool) {
 			return 0, false
 		}
 	}
-	var away *noAnswer
-	return 0, s.reached && errors.As(err, &away)
+	_, away := errors.AsType[*noAnswer](err)
+	return 0, s.reached && away
 }

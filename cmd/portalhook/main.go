@@ -10,11 +10,17 @@ import (
 
 func main() { os.Exit(mainStatus()) }
 
-// mainStatus runs the command line under a context that the first SIGINT or SIGTERM ends. From then on the signals have their
-// usual effect again, so that a second one ends a process that is still finishing its work.
+// mainStatus runs the command line under a context that the first SIGINT or SIGTERM ends. By then the signals have their usual
+// effect again, so that a second one ends a process that is still finishing its work.
 func mainStatus() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
 	return run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 }

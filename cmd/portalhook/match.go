@@ -176,8 +176,10 @@ func segmentsThatFit(segments []comparison) string {
 	parts := make([]string, len(segments))
 	for i, s := range segments {
 		switch {
-		case s.Pattern == s.Event:
+		case strings.EqualFold(s.Pattern, s.Event):
 			parts[i] = shortened(s.Event)
+		case s.Pattern == "/":
+			parts[i] = "/ hears " + s.Event
 		case s.Event == "":
 			parts[i] = s.Pattern + " fits no id"
 		default:

@@ -31,14 +31,15 @@ type process struct {
 
 const processKey = "test-admin-key-0123456789abcdef"
 
-// binary builds the real program once for all tests that need a process of it.
+// binary builds the real program once for all tests that need a process of it. It stands beside the tests' own program, in the
+// folder that the go command removes after the run.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "portalhook-test-")
+	tests, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "portalhook")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput() //nolint:noctx // bounded by the tests' own time
+	path := filepath.Join(filepath.Dir(tests), "portalhook-under-test")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -58,9 +59,11 @@ func (p *process) start(tb testing.TB) {
 	tb.Helper()
 	path, err := binary()
 	require.NoError(tb, err)
-	args := append([]string{"serve", "--listen", p.listen, "--store", "sqlite:" + p.store, "--admin-key", p.key, "--log-format", "json",
-		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000"}, p.args...)
-	p.cmd = exec.Command(path, args...) //nolint:noctx,gosec // killed by kill
+	args := append([]string{
+		"serve", "--listen", p.listen, "--store", "sqlite:" + p.store, "--admin-key", p.key, "--log-format", "json",
+		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000",
+	}, p.args...)
+	p.cmd = exec.Command(path, args...)
 	p.log = new(bytes.Buffer)
 	p.cmd.Stdout = io.Discard
 	stderr, err := p.cmd.StderrPipe()
@@ -87,7 +90,7 @@ func (p *process) start(tb testing.TB) {
 	found, ok := <-address
 	require.True(tb, ok, "the server ended before it listened: %s", p.log)
 	p.url, p.listen = "http://"+found, found
-	response, err := http.Get(p.url + "/readyz") //nolint:noctx // loopback
+	response, err := http.Get(p.url + "/readyz")
 	require.NoError(tb, err)
 	_ = response.Body.Close()
 	require.Equal(tb, http.StatusOK, response.StatusCode)
@@ -137,7 +140,7 @@ func (p *process) createWebhook(tb testing.TB, webhook map[string]any) {
 // metric reads one sample without labels from /metrics.
 func (p *process) metric(tb testing.TB, name string) float64 {
 	tb.Helper()
-	response, err := http.Get(p.url + "/metrics") //nolint:noctx // loopback
+	response, err := http.Get(p.url + "/metrics")
 	require.NoError(tb, err)
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)

@@ -110,8 +110,7 @@ const (
 func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		var wrong *net.OpError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*net.OpError](err); ok {
 			err = wrong.Err
 		}
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
@@ -132,9 +131,11 @@ func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiverStopTimeout)
 	defer cancel()
 	err := server.Shutdown(stop)
-	<-failed
 	if errors.Is(err, context.DeadlineExceeded) {
-		return server.Close() // a sender that keeps its request open is no failure of ours
+		err = server.Close() // a sender that keeps its request open is no failure of ours
+	}
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
 	}
 	return err
 }

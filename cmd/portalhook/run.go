@@ -15,6 +15,8 @@ import (
 type commandLine struct {
 	Help helpFlag `help:"Show help; after a command, that command's." short:"h"`
 
+	Serve    serveCommand    `cmd:"" help:"Run the server."`
+	Demo     demoCommand     `cmd:"" help:"See it work, without any set-up: server, receiver, webhooks, every kind of event."`
 	Emit     emitCommand     `cmd:"" help:"Tell a server what happened: one event, or a file of them."`
 	Listen   listenCommand   `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
 	Match    matchCommand    `cmd:"" help:"Ask a server which webhooks would get an event, and why."`

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -45,6 +46,7 @@ func (l leakless) Run() int {
 //	                            to its address
 //	stop NAME                   interrupts it, expects status 0, and leaves NAME.out and NAME.err
 //	finish NAME N               waits until it has ended with status N by itself, and leaves the same
+//	webhook NAME URL SECRET TRIGGER… subscribes at $PORTALHOOK_SERVER
 //	post URL FILE [NAME:VALUE…] sends a file to a receiver; stdout is the answer's status
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -57,6 +59,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": scriptStatus, "start": scriptStart, "stop": scriptStop, "finish": scriptFinish, "post": scriptPost,
+			"webhook": scriptWebhook,
 		},
 	})
 }
@@ -168,6 +171,13 @@ func scriptPost(ts *testscript.TestScript, _ bool, args []string) {
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
 	_, _ = ts.Stdout().Write([]byte(strconv.Itoa(response.StatusCode) + "\n"))
+}
+
+func scriptWebhook(ts *testscript.TestScript, _ bool, args []string) {
+	api := (&serverFlags{Server: ts.Getenv("PORTALHOOK_SERVER"), Key: ts.Getenv("PORTALHOOK_KEY")}).client()
+	defer api.http.CloseIdleConnections()
+	webhook := newWebhook{Name: args[0], URL: args[1], Secret: args[2], EventTypes: args[3:], Enabled: true}
+	ts.Check(api.call(context.Background(), http.MethodPost, webhooksPath, webhook, nil))
 }
 
 func isFile(path string) bool {

@@ -44,7 +44,7 @@ func TestPlainReceiver(t *testing.T) {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	fmt.Fprintf(os.Stdout, "listening %s\n", listener.Addr()) //nolint:forbidigo // the parent reads it
+	fmt.Fprintf(os.Stdout, "listening %s\n", listener.Addr())
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusOK)
@@ -54,7 +54,7 @@ func TestPlainReceiver(t *testing.T) {
 
 func startPlainReceiver(b *testing.B) string {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^TestPlainReceiver$") //nolint:gosec // ourselves
+	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^TestPlainReceiver$")
 	cmd.Env = append(os.Environ(), plainReceiver+"=1")
 	out, err := cmd.StdoutPipe()
 	require.NoError(b, err)
@@ -155,8 +155,10 @@ func BenchmarkThroughput(b *testing.B) {
 	plain := startPlainReceiver(b)
 	receiver := newArrivals(b)
 	server := startServer(b)
-	server.createWebhook(b, map[string]any{"name": "bench", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true,
-		"secret": "0123456789abcdef0123456789abcdef"})
+	server.createWebhook(b, map[string]any{
+		"name": "bench", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true,
+		"secret": "0123456789abcdef0123456789abcdef",
+	})
 	idle := server.memory(b, "VmRSS")
 
 	emit := server.url + "/api/v1/events"

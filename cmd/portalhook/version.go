@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"portalhook/storage"
 )
 
 type versionCommand struct{}
 
 // Run prints what this program was built from.
 func (versionCommand) Run(std streams) error {
-	_, err := fmt.Fprintf(std.out, "portalhook %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(std.out, "portalhook %s\n%s %s/%s, SQLite %s\n",
+		version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, storage.SQLiteVersion())
 	return err
 }
 

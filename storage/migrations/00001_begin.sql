@@ -102,13 +102,14 @@ CREATE TABLE delivery_event (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_event_event ON delivery_event (event);
 
+-- The hour comes first, so that what is written now lies together; one webhook's hours are looked up one by one.
 CREATE TABLE hour (
-  webhook   INTEGER NOT NULL,
   hour      INTEGER NOT NULL, -- since 1970
+  webhook   INTEGER NOT NULL,
   attempts  INTEGER NOT NULL,
   succeeded INTEGER NOT NULL,
   failed    INTEGER NOT NULL,
   exhausted INTEGER NOT NULL,
   latency   BLOB NOT NULL,    -- one varint a class
-  PRIMARY KEY (webhook, hour)
+  PRIMARY KEY (hour, webhook)
 ) STRICT, WITHOUT ROWID;

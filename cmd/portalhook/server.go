@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"portalhook/delivery"
+	"portalhook/router"
+	"portalhook/storage"
+	"portalhook/triggers"
+	"portalhook/web"
+)
+
+// What the first start makes.
+const (
+	defaultTenant   = "default"
+	defaultPortalID = "0123456789ABCDEF"
+	adminName       = "admin" // user id and name of the admin keys, and their name
+)
+
+// drainTimeout is how long a server that is told to stop lets requests and attempts under way finish. It is under the 30 s that
+// orchestrators give before they kill.
+const drainTimeout = 25 * time.Second
+
+// retainInterval is the time between looks for history that is past its retention.
+const retainInterval = time.Hour
+
+// serverConfig is what a server is built from.
+type serverConfig struct {
+	listener     net.Listener // closed with the server
+	store        storage.Config
+	portalURL    string // empty: the stored one, and at the first start publicURL or the address listened on
+	serverURL    string // empty: the stored one
+	publicURL    *url.URL
+	adminKey     string // empty: a first start draws one
+	targets      triggers.Targets
+	rootCAs      *x509.CertPool // nil: the system's
+	resolver     *net.Resolver  // nil: Go's own
+	maxWebhooks  int            // of a tenant
+	retention    time.Duration
+	trusted      []netip.Prefix
+	tls          *tls.Config // nil: plain HTTP
+	log          *slog.Logger
+	announcedKey func(key string) // told the key that a first start draws
+}
+
+// server is every part of Portalhook, built and wired.
+type server struct {
+	config     serverConfig
+	store      *storage.Store
+	dispatcher *delivery.Dispatcher
+	web        *web.Server
+	background sync.WaitGroup
+}
+
+// openServer builds everything, in one straight line. What it has opened it closes again when a later part fails; the listener
+// is the caller's until then.
+func openServer(ctx context.Context, config serverConfig) (_ *server, err error) {
+	store, err := storage.OpenSQLite(ctx, config.store)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	s := &server{config: config, store: store}
+	config.targets.ListenPort = listenPort(config.listener)
+
+	table := router.NewTable()
+	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: store, Table: table, MaxWebhooks: config.maxWebhooks})
+	if err != nil {
+		return nil, fmt.Errorf("load webhooks: %w", err)
+	}
+	tenant, err := s.foundTenant(ctx, directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.foundAdminKey(ctx, tenant); err != nil {
+		return nil, err
+	}
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "portalhook_open_deliveries", Help: "Deliveries that have not ended: waiting, or being sent.",
+		}, func() float64 { return float64(store.Open()) }))
+	s.dispatcher = delivery.New(delivery.Config{
+		Queue: store, Directory: directory, Table: table, Gauge: store, Registerer: registry, Logger: config.log,
+		Transport: delivery.NewTransport(delivery.TransportConfig{
+			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
+		}),
+	})
+	s.web, err = web.New(ctx, web.Config{
+		Catalog: triggers.Default(), Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
+		History: store, Keys: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
+		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
+		Checks: []web.Check{{Name: "store", Ready: store.Ping}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// listenPort is the port of l, 0 when it has none.
+func listenPort(l net.Listener) uint16 {
+	address, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil {
+		return 0
+	}
+	return address.Port()
+}
+
+// foundTenant gives the default tenant, made or changed where the configuration asks for it.
+func (s *server) foundTenant(ctx context.Context, directory *delivery.Directory) (triggers.Tenant, error) {
+	tenants, err := s.store.Tenants(ctx)
+	if err != nil {
+		return triggers.Tenant{}, fmt.Errorf("read tenants: %w", err)
+	}
+	tenant := triggers.Tenant{Name: defaultTenant, PortalID: defaultPortalID, CreatedAt: time.Now()}
+	if i := slices.IndexFunc(tenants, func(t triggers.Tenant) bool { return t.Name == defaultTenant }); i >= 0 {
+		tenant = tenants[i]
+	}
+	before := tenant
+	switch {
+	case s.config.portalURL != "":
+		tenant.PortalURL = s.config.portalURL
+	case s.config.publicURL != nil:
+		tenant.PortalURL = s.config.publicURL.String()
+	case tenant.PortalURL == "":
+		tenant.PortalURL = s.url()
+	}
+	if s.config.serverURL != "" {
+		tenant.ServerURL = s.config.serverURL
+	}
+	if !strings.HasSuffix(tenant.PortalURL, "/") {
+		tenant.PortalURL += "/"
+	}
+	if tenant == before {
+		return tenant, nil
+	}
+	if err := directory.SaveTenant(ctx, &tenant); err != nil {
+		return triggers.Tenant{}, fmt.Errorf("save tenant %s: %w", tenant.Name, err)
+	}
+	return tenant, nil
+}
+
+// url is where the server is reached from this machine.
+func (s *server) url() string {
+	scheme := "http"
+	if s.config.tls != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + s.config.listener.Addr().String()
+}
+
+// foundAdminKey makes sure that the configured admin key is known, or at a first start without one, that there is any key.
+func (s *server) foundAdminKey(ctx context.Context, tenant triggers.Tenant) error {
+	keys, err := s.store.APIKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("read API keys: %w", err)
+	}
+	text := s.config.adminKey
+	if text == "" {
+		if len(keys) > 0 {
+			return nil
+		}
+		text = newAdminKey()
+	}
+	hash := sha256.Sum256([]byte(text))
+	if slices.ContainsFunc(keys, func(k triggers.APIKey) bool { return k.Hash == hash }) {
+		return nil // a revoked one stays revoked
+	}
+	key := triggers.APIKey{
+		ID: rand.Text(), Hash: hash, Tenant: tenant.Key, Name: adminName, Role: triggers.RoleAdmin, Operator: true,
+		UserID: adminName, UserName: adminName, Created: time.Now(),
+	}
+	if err := s.store.AddAPIKey(ctx, key); err != nil {
+		return fmt.Errorf("add admin key: %w", err)
+	}
+	if s.config.adminKey == "" {
+		s.config.announcedKey(text)
+	}
+	return nil
+}
+
+// newAdminKey draws a key of 130 random bits.
+func newAdminKey() string { return "phk_" + rand.Text() }
+
+// serve takes up what an earlier run left, answers requests until ctx ends, and then stops in good order: no new requests, the
+// attempts under way finished, the rest given back, the store closed.
+func (s *server) serve(ctx context.Context) error {
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	s.dispatcher.Start()
+	s.background.Go(func() { s.retain(background) })
+	ended := make(chan error, 1)
+	go func() { ended <- s.web.Serve(s.config.listener) }()
+
+	var failed error
+	select {
+	case failed = <-ended:
+		if failed == nil {
+			failed = errors.New("the listener was closed")
+		}
+	case <-ctx.Done():
+		s.config.log.Info("stopping", "open", s.store.Open())
+	}
+	stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.web.Shutdown(drain); err != nil {
+		s.config.log.Warn("requests cut off", "err", err)
+	}
+	if err := s.dispatcher.Shutdown(drain); err != nil {
+		// Their deliveries are in the store, and are tried again after the next start.
+		s.config.log.Warn("attempts cut off", "err", err)
+	}
+	s.background.Wait()
+	if err := s.store.Close(); err != nil {
+		return errors.Join(failed, fmt.Errorf("close store: %w", err))
+	}
+	return failed
+}
+
+// retain drops history that is past its retention, at once and then every retainInterval, until ctx ends.
+func (s *server) retain(ctx context.Context) {
+	tick := time.NewTicker(retainInterval)
+	defer tick.Stop()
+	for {
+		if err := s.store.Retain(ctx, time.Now().Add(-s.config.retention)); err != nil && ctx.Err() == nil {
+			s.config.log.Error("retention", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

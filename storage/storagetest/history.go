@@ -1,0 +1,166 @@
+package storagetest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// story makes deliveries to a webhook over three days: one of each state a day, and one of another trigger.
+func (f *fixture) story(w *triggers.Webhook) (ids []triggers.ID) {
+	f.Helper()
+	for day := range 3 {
+		for _, state := range []delivery.State{delivery.Succeeded, delivery.Exhausted, delivery.Cancelled, delivery.Waiting, delivery.Sending} {
+			id := f.accept(w, day%2) + 1
+			ids = append(ids, id)
+			f.clock.Advance(time.Minute)
+			switch c := f.claimOne(); state {
+			case delivery.Sending, delivery.Skipped:
+			case delivery.Waiting:
+				f.settle(c, state, 503, time.Second, f.clock.Now().Add(1000*time.Hour))
+			case delivery.Cancelled:
+				_, err := f.store.Settle(f.Context(), []delivery.Settlement{{Delivery: c.ID, Fence: c.Fence, State: state}})
+				require.NoError(f, err)
+			case delivery.Succeeded, delivery.Exhausted:
+				f.settle(c, state, 200, time.Second, time.Time{})
+			}
+		}
+		ids = append(ids, f.acceptPlanned(delivery.Planned{Webhook: w.Key, Revision: w.Revision, Trigger: 1, State: delivery.Skipped})+1)
+		f.clock.Advance(24 * time.Hour)
+	}
+	return ids
+}
+
+func (f *fixture) list(q delivery.HistoryQuery) []delivery.Record {
+	f.Helper()
+	list, err := f.store.Deliveries(f.Context(), q)
+	require.NoError(f, err)
+	return list
+}
+
+func idsOf(list []delivery.Record) []triggers.ID {
+	ids := make([]triggers.ID, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	return ids
+}
+
+func testHistoryPages(f *fixture) {
+	w, other := f.create(f.webhook("w", "/items", "/items/share")), f.create(f.webhook("other", "/items", "/users"))
+	f.story(other)
+	ids := f.story(w)
+	newest := slices.Clone(ids)
+	slices.Reverse(newest)
+	whole := f.list(delivery.HistoryQuery{Tenant: f.tenant, Webhook: w.Key, Limit: 100})
+	require.Equal(f, newest, idsOf(whole))
+	for i := range whole {
+		record := f.delivery(whole[i].ID)
+		require.Equal(f, record.URI, whole[i].URI)
+		record.Revision, record.BuiltAt, record.Events, record.Attempts = whole[i].Revision, time.Time{}, nil, nil
+		require.Equal(f, *record, whole[i], "a list says the same as one delivery")
+	}
+	for _, oldest := range []bool{false, true} {
+		for limit := 1; limit < 8; limit++ {
+			var got []triggers.ID
+			q := delivery.HistoryQuery{Tenant: f.tenant, Webhook: w.Key, OldestFirst: oldest, Limit: limit}
+			for {
+				page := idsOf(f.list(q))
+				if len(page) == 0 {
+					break
+				}
+				require.LessOrEqual(f, len(page), limit)
+				got = append(got, page...)
+				q.After = page[len(page)-1]
+			}
+			if oldest {
+				slices.Reverse(got)
+			}
+			require.Equal(f, newest, got, "limit %d, oldest first: %t", limit, oldest)
+		}
+	}
+	require.Empty(f, f.list(delivery.HistoryQuery{Tenant: f.newTenant("foreign"), Webhook: w.Key, Limit: 100}))
+}
+
+func testHistoryFilters(f *fixture) {
+	w := f.create(f.webhook("w", "/items", "/items/share"))
+	start := f.clock.Now()
+	f.story(w)
+	w.Triggers = f.parse("/items/share", "/items")
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), w))
+	f.accept(w, 0)
+	everything := f.list(delivery.HistoryQuery{Tenant: f.tenant, Webhook: w.Key, Limit: 100})
+	random := rand.New(rand.NewPCG(1, 2))
+	states := []delivery.State{
+		delivery.Waiting, delivery.Sending, delivery.Succeeded, delivery.Exhausted, delivery.Skipped, delivery.Cancelled,
+	}
+	for range 200 {
+		q := delivery.HistoryQuery{Tenant: f.tenant, Webhook: w.Key, Limit: 1 + random.IntN(20), FinishedOnly: random.IntN(2) == 0}
+		if random.IntN(2) == 0 {
+			q.Trigger = []string{"/items", "/items/share", "/users"}[random.IntN(3)]
+		}
+		for range random.IntN(3) {
+			q.States = append(q.States, states[random.IntN(len(states))])
+		}
+		if random.IntN(2) == 0 {
+			q.From = start.Add(time.Duration(random.IntN(80)) * time.Hour)
+		}
+		if random.IntN(2) == 0 {
+			q.To = start.Add(time.Duration(random.IntN(80)) * time.Hour)
+		}
+		var want []delivery.Record
+		for _, record := range everything {
+			if wanted(q, &record) && len(want) < q.Limit {
+				want = append(want, record)
+			}
+		}
+		require.Equal(f, idsOf(want), idsOf(f.list(q)), "%+v", q)
+	}
+}
+
+// wanted says in plain words what a query asks for.
+func wanted(q delivery.HistoryQuery, r *delivery.Record) bool {
+	return (q.Trigger == "" || r.Trigger == q.Trigger) &&
+		(len(q.States) == 0 || slices.Contains(q.States, r.State)) &&
+		(!q.FinishedOnly || r.Tries > 0) &&
+		(q.From.IsZero() || !r.CreatedAt.Before(q.From)) &&
+		(q.To.IsZero() || r.CreatedAt.Before(q.To))
+}
+
+func testHourly(f *fixture) {
+	w := f.create(f.webhook("w", "/items"))
+	noon := f.clock.Now()
+	run := func(state delivery.State, took time.Duration) {
+		f.accept(w, 0)
+		f.settle(f.claimOne(), state, 200, took, noon.Add(1000*time.Hour))
+	}
+	run(delivery.Succeeded, time.Millisecond)
+	run(delivery.Succeeded, 3*time.Millisecond)
+	run(delivery.Waiting, time.Minute)
+	f.store = f.reopen()
+	run(delivery.Exhausted, 30*time.Second)
+	f.clock.Advance(59*time.Minute + 59*time.Second)
+	run(delivery.Succeeded, 2*time.Second) // ends in the next hour
+	f.clock.Advance(2 * time.Hour)
+	f.acceptPlanned(delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Skipped})
+
+	first := delivery.HourCounts{Hour: noon, Attempts: 4, Succeeded: 2, Failed: 2, Exhausted: 1}
+	first.Latency[0], first.Latency[2], first.Latency[len(first.Latency)-2], first.Latency[len(first.Latency)-1] = 1, 1, 1, 1
+	second := delivery.HourCounts{Hour: noon.Add(time.Hour), Attempts: 1, Succeeded: 1}
+	second.Latency[10] = 1
+	hourly := func(tenant uint32, from, to time.Time) []delivery.HourCounts {
+		counts, err := f.store.Hourly(f.Context(), tenant, w.Key, from, to)
+		require.NoError(f, err)
+		return counts
+	}
+	require.Equal(f, []delivery.HourCounts{first, second}, hourly(f.tenant, noon.Add(-24*time.Hour), noon.Add(24*time.Hour)))
+	require.Equal(f, []delivery.HourCounts{second}, hourly(f.tenant, noon.Add(time.Hour), noon.Add(2*time.Hour)))
+	require.Equal(f, []delivery.HourCounts{first}, hourly(f.tenant, noon.Add(30*time.Minute), noon.Add(time.Hour)))
+	require.Empty(f, hourly(f.tenant, noon, noon))
+	require.Empty(f, hourly(f.newTenant("other"), noon.Add(-24*time.Hour), noon.Add(24*time.Hour)))
+}
