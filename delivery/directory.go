@@ -15,7 +15,7 @@ import (
 // WebhookStore keeps webhooks and tenants. A webhook given to it is complete and valid.
 type WebhookStore interface {
 	Tenants(ctx context.Context) ([]triggers.Tenant, error)
-	// SaveTenant adds a tenant, drawing its Key, or changes it; a new portal URL gives its webhooks new revisions.
+	// SaveTenant adds a tenant, drawing its Key, or changes it; see TellsOtherwise for when its webhooks have new revisions.
 	SaveTenant(ctx context.Context, tenant *triggers.Tenant) error
 	EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error
 	Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error)
@@ -239,7 +239,7 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 	*tenant = stored
 	before := d.Tenant(stored.Key)
 	d.tenants.Store(stored.Key, &stored)
-	if before.PortalURL == stored.PortalURL {
+	if !TellsOtherwise(&before, &stored) {
 		return nil
 	}
 	for w := range d.Webhooks(stored.Key) {

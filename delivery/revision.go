@@ -25,11 +25,22 @@ func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant) payload.Revision {
 		WebhookID:   w.ID,
 		WebhookName: w.Name,
 		PortalURL:   tenant.PortalURL,
+		ServerURL:   tenant.ServerURL,
+		PortalID:    tenant.PortalID,
 		Format:      formatOf(w),
 		Triggers:    names,
 		URL:         w.URL,
 		Headers:     headers,
+
+		EnableCloudEventDelivery: w.EnableCloudEventDelivery,
 	}
+}
+
+// TellsOtherwise reports whether a tenant has changed in what its webhooks' payloads say, so that each needs a new revision.
+func TellsOtherwise(before, after *triggers.Tenant) bool {
+	var w triggers.Webhook
+	old, present := RevisionOf(&w, before), RevisionOf(&w, after)
+	return !old.Equal(&present)
 }
 
 // formatOf takes a webhook without a format for one that leaves it to the event.

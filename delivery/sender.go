@@ -203,7 +203,7 @@ func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Requ
 		ID:      it.id.Delivery(),
 		At:      attempt.StartedAt,
 		Body:    body,
-		Cloud:   len(it.events) > 0 && it.events[0].URI.Resource == triggers.CloudTypes,
+		Cloud:   len(it.events) > 0 && payload.FamilyOf(&it.events[0].URI) == payload.Cloud,
 	})
 	// Values are cut from one array; without custom headers the map has no more entries than fit into its smallest form.
 	values := make([]string, 0, 3+len(signed))

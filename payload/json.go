@@ -3,6 +3,7 @@ package payload
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +22,47 @@ type member struct{ name, value []byte }
 // is reports whether the member has the name. Names are compared as written, which is enough in JSON with the fewest escapes.
 func (m member) is(name string) bool {
 	return len(m.name) == len(name)+2 && string(m.name[1:len(m.name)-1]) == name
+}
+
+// find is the value of the member with the name, nil when there is none.
+func find(all []member, name string) []byte {
+	for _, m := range all {
+		if m.is(name) {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// appendName appends the name of an object's member, which needs no escape, after a comma unless it is the first.
+func appendName(dst []byte, name string) []byte {
+	if dst[len(dst)-1] != '{' {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, '"')
+	dst = append(dst, name...)
+	return append(dst, `":`...)
+}
+
+// appendMember appends a member whose value is JSON already.
+func appendMember(dst []byte, name string, value []byte) []byte {
+	return append(appendName(dst, name), value...)
+}
+
+// appendText appends a member that is a string.
+func appendText(dst []byte, name, text string) []byte {
+	return appendQuoted(appendName(dst, name), text)
+}
+
+// appendInteger appends a member that is a whole number.
+func appendInteger(dst []byte, name string, n int64) []byte {
+	return strconv.AppendInt(appendName(dst, name), n, 10)
+}
+
+// unquoted is the text of a JSON string.
+func unquoted(value []byte) (string, error) {
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err
 }
 
 // isString reports whether a JSON value is a string.

@@ -7,25 +7,28 @@ import (
 	"portalhook/triggers"
 )
 
-// Render gives the object that stands for the event in a payload's `events`, and judges the properties that its operation needs.
-// It is made once, at acceptance, and is the same for every webhook. The error is a *triggers.FieldError that names the property
-// as the sender wrote it, or says (NOT_SUPPORTED) that the event's family has no payload yet.
+// Render gives the object that stands for the event wherever it is told of, and judges what its operation needs. It is made once, at
+// acceptance, is the same for every webhook, and with the webhook's revision is all that Build ever needs: of the event nothing else
+// is kept. The error is a *triggers.FieldError that names the member as the sender wrote it.
 func Render(ev *triggers.Event, acceptedAt time.Time) ([]byte, error) {
-	// One function for each family: renderFeatureService, renderGeoprocessing and renderCloud will stand beside renderPortal.
-	if isPortal(ev.URI.Resource) {
+	switch FamilyOf(&ev.URI) {
+	case Portal:
 		return renderPortal(ev, acceptedAt)
+	case FeatureService, Geoprocessing:
+		return renderService(ev, acceptedAt)
+	case Cloud:
+		return renderCloud(ev, acceptedAt)
+	case NoFamily:
 	}
-	return nil, triggers.Invalid(triggers.CodeNotSupported, "uri", "events of %s cannot be delivered yet", ev.URI.Resource)
+	return nil, triggers.Invalid(triggers.CodeNotSupported, "uri", "events of %q cannot be delivered", ev.URI.Resource)
 }
 
-// isPortal reports whether events of the resource have the portal's form: its own four, and webhooks, whose events are ours.
-func isPortal(resource triggers.Resource) bool {
-	switch resource {
-	case triggers.Items, triggers.Groups, triggers.Users, triggers.Roles, triggers.Webhooks:
-		return true
-	case triggers.NoResource, triggers.FeatureServices, triggers.Geoprocessing, triggers.CloudTypes:
+// whenOf is the event's own date, else its acceptance, in milliseconds since 1970.
+func whenOf(ev *triggers.Event, acceptedAt time.Time) int64 {
+	if ev.HasWhen {
+		return ev.When
 	}
-	return false
+	return acceptedAt.UnixMilli()
 }
 
 // portalOverhead is the length of a portal event's object without the sender's texts: the names, the longest operation and resource,
@@ -35,18 +38,13 @@ const portalOverhead = 160
 // renderPortal renders an event of the portal's resources, and our own about webhooks, as organisation webhooks print them. The
 // date is the event's own, else its acceptance, in milliseconds.
 func renderPortal(ev *triggers.Event, acceptedAt time.Time) ([]byte, error) {
-	when := ev.When
-	if !ev.HasWhen {
-		when = acceptedAt.UnixMilli()
-	}
-
 	dst := make([]byte, 0, portalOverhead+len(ev.Username)+len(ev.UserID)+len(ev.URI.ID)+len(ev.Properties))
 	dst = append(dst, `{"username":`...)
 	dst = appendQuoted(dst, ev.Username)
 	dst = append(dst, `,"userId":`...)
 	dst = appendQuoted(dst, ev.UserID)
 	dst = append(dst, `,"when":`...)
-	dst = strconv.AppendInt(dst, when, 10)
+	dst = strconv.AppendInt(dst, whenOf(ev, acceptedAt), 10)
 	dst = append(dst, `,"operation":"`...)
 	dst = append(dst, triggers.PayloadOperation(ev.URI.Resource, ev.URI.Operation)...)
 	dst = append(dst, `","source":"`...)

@@ -30,20 +30,47 @@ func stories(t *testing.T) []testdata.Story {
 	return all
 }
 
+// toldRevision is what the story's webhook contributes, in the run that the bodies tell of.
+func toldRevision(w *testdata.Webhook) *payload.Revision {
+	id, _ := triggers.ParseWebhookID(testdata.WebhookID)
+	rev := &payload.Revision{
+		Builder: payload.Version, WebhookID: id, WebhookName: w.Name, Format: triggers.Format(w.Format), EnableCloudEventDelivery: true,
+		PortalURL: testdata.PortalURL, PortalID: testdata.PortalID, ServerURL: testdata.ServerURL,
+	}
+	if rev.Format == "" {
+		rev.Format = triggers.FormatAuto
+	}
+	if w.EnableCloudEventDelivery != nil {
+		rev.EnableCloudEventDelivery = *w.EnableCloudEventDelivery
+	}
+	return rev
+}
+
+// toldEvent is the event as a store keeps it: rendered, its URI read again from text.
+func toldEvent(t require.TestingT, posted []byte) payload.Event {
+	ev := event(t, string(posted))
+	body, err := payload.Render(ev, time.UnixMilli(testdata.When))
+	require.NoError(t, err)
+	uri, err := triggers.Default().ParseURI(ev.URI.String())
+	require.NoError(t, err)
+	id, ok := triggers.ParseEventID(testdata.EventID)
+	require.True(t, ok)
+	return payload.Event{ID: id, EventID: ev.EventID, Source: ev.Source, URI: uri, Body: body}
+}
+
 func TestStories(t *testing.T) {
 	for _, story := range stories(t) {
 		t.Run(story.Name, func(t *testing.T) {
-			body, err := payload.Render(event(t, string(story.Event)), time.UnixMilli(testdata.When))
-			require.NoError(t, err)
+			told := []payload.Event{toldEvent(t, story.Event)}
 			bodies := map[string]string{}
-			for _, match := range story.Matches {
-				rev := revision(match.Webhook)
-				rev.PortalURL = testdata.PortalURL
-				rev.WebhookID, _ = triggers.ParseWebhookID(testdata.WebhookID)
-				ev := event(t, string(story.Event))
-				built, err := payload.Build(nil, rev, time.UnixMilli(testdata.When), []payload.Event{{URI: ev.URI, Body: body}})
+			for i := range story.Webhooks {
+				w := &story.Webhooks[i]
+				if story.Requests[w.Name] == nil {
+					continue
+				}
+				built, err := payload.Build(nil, toldRevision(w), time.UnixMilli(testdata.When), told)
 				require.NoError(t, err)
-				bodies[match.Webhook] = string(built)
+				bodies[w.Name] = string(built)
 			}
 			if *update {
 				rewrite(t, story.Name, bodies)
@@ -73,47 +100,58 @@ func rewrite(t *testing.T, story string, bodies map[string]string) {
 	t.Errorf("%s has been rewritten: read the difference against the documentation", file)
 }
 
-// Every trigger of the portal has a story named for it, in which its own webhook is told, another one by another form, and a third
+// Every trigger of the catalogue has a story named for it, in which its own webhook is told, another one in another way, and a third
 // is not.
-func TestEveryPortalTriggerHasItsStory(t *testing.T) {
+func TestEveryTriggerHasItsStory(t *testing.T) {
 	byName := map[string]testdata.Story{}
 	for _, story := range stories(t) {
 		byName[story.Name] = story
 	}
-	seen := 0
+	seen := map[string]int{}
 	for _, entry := range triggers.Default().Entries() {
-		parts := strings.Split(strings.TrimPrefix(entry.Trigger, "/"), "/")
-		if !isPortal(parts[0]) {
-			continue
+		for _, name := range storiesOf(&entry) {
+			seen[entry.Resource]++
+			t.Run(name, func(t *testing.T) {
+				story, ok := byName[name]
+				require.True(t, ok)
+				ev := event(t, string(story.Event))
+				listed := entry.Trigger
+				if i, j := strings.IndexByte(listed, '<'), strings.IndexByte(listed, '>'); i >= 0 {
+					id := ev.URI.Key()
+					if entry.Resource == "services" {
+						id = ev.URI.ID
+					}
+					listed = listed[:i] + id + listed[j+1:]
+				}
+				require.Equal(t, testdata.Match{Webhook: "subscribed", Trigger: listed}, story.Matches[0])
+				require.GreaterOrEqual(t, len(story.Matches), 2)
+				require.NotEqual(t, listed, story.Matches[1].Trigger)
+				require.Greater(t, len(story.Webhooks), len(story.Matches))
+				require.NotEmpty(t, story.Webhooks[0].Secret)
+			})
 		}
-		seen++
-		name, placeholder := parts[0]+"-any", ""
-		if len(parts) > 1 && strings.HasPrefix(parts[1], "<") {
-			name, placeholder = parts[0]+"-one", parts[1]
-		}
-		if entry.Operation != "*" {
-			name += "-" + entry.Operation
-		}
-		t.Run(name, func(t *testing.T) {
-			story, ok := byName[name]
-			require.True(t, ok)
-			ev := event(t, string(story.Event))
-			listed := entry.Trigger
-			if placeholder != "" {
-				listed = strings.Replace(listed, placeholder, ev.URI.Key(), 1)
-			}
-			require.Equal(t, testdata.Match{Webhook: "subscribed", Trigger: listed}, story.Matches[0])
-			require.GreaterOrEqual(t, len(story.Matches), 2)
-			require.NotEqual(t, listed, story.Matches[1].Trigger)
-			require.Greater(t, len(story.Webhooks), len(story.Matches))
-			require.NotEmpty(t, story.Webhooks[0].Secret)
-		})
 	}
-	require.Equal(t, 75, seen)
+	require.Equal(t, map[string]int{"items": 23, "groups": 27, "users": 21, "roles": 4, "services": 12 + 3, "cloud": 20, "webhooks": 3}, seen)
 }
 
-func isPortal(word string) bool {
-	return word == "items" || word == "groups" || word == "users" || word == "roles"
+// storiesOf names the stories of a trigger; the root's are called by what it hears.
+func storiesOf(entry *triggers.Entry) []string {
+	switch {
+	case entry.Resource == "portal":
+		return nil
+	case entry.Resource == "cloud":
+		return []string{"cloud-" + strings.TrimPrefix(entry.Trigger, "com.qlik.v1.")}
+	case strings.HasSuffix(entry.Trigger, "/GPServer"):
+		return []string{"geoprocessing-succeeded", "geoprocessing-failed", "geoprocessing-cancelled"}
+	}
+	name := entry.Resource + "-any"
+	if entry.Scope == "specific" {
+		name = entry.Resource + "-one"
+	}
+	if entry.Operation != "*" {
+		name += "-" + entry.Operation
+	}
+	return []string{name}
 }
 
 func TestStoriesSubscribeWhatCanBeSubscribed(t *testing.T) {
@@ -137,17 +175,25 @@ func TestStoriesSubscribeWhatCanBeSubscribed(t *testing.T) {
 }
 
 func TestStoriesPutTheRunsOwnValuesInPlace(t *testing.T) {
-	const run, portal = "00000000000000000000000000000001", "https://maps.example.org/\"portal\"/"
+	run := testdata.Run{
+		WebhookID: "00000000000000000000000000000001", EventID: "evt_0000000000001", When: 1001,
+		PortalURL: `https://maps.example.org/"portal"/`, PortalID: "OTHER", ServerURL: "https://maps.example.org/server",
+	}
+	// The stories name these nowhere else.
+	everywhere := strings.NewReplacer(
+		`"webhookId":"72fed926aeb74c9ca8a22aacddc6725a"`, `"webhookId":"00000000000000000000000000000001"`,
+		"72fed926-aeb7-4c9c-a8a2-2aacddc6725a", "00000000-0000-0000-0000-000000000001",
+		"evt_5jkqr1lm80002", "evt_0000000000001",
+		"1543192196530", "1001", "1543192196000", "1000", "2018-11-26T00:29:56.530Z", "1970-01-01T00:00:01.001Z",
+		"https://orgURL/portal/", `https://maps.example.org/\"portal\"/`,
+		"0123456789ABCDEF", "OTHER",
+		"https://server.example.com/server", "https://maps.example.org/server",
+	)
 	for _, story := range stories(t) {
 		for name, golden := range story.Requests {
-			got := string(story.Request(name, run, 1, portal))
-			want := strings.Replace(string(golden),
-				`"webhookId":"72fed926aeb74c9ca8a22aacddc6725a","portalURL":"https://orgURL/portal/","when":1543192196530}`,
-				`"webhookId":"`+run+`","portalURL":"https://maps.example.org/\"portal\"/","when":1}`, 1)
-			require.NotEqual(t, string(golden), got)
-			require.Equal(t, want, got)
-			require.Equal(t, string(golden), string(story.Request(name, testdata.WebhookID, testdata.When, testdata.PortalURL)))
+			require.Equal(t, everywhere.Replace(string(golden)), string(story.Request(name, run)), "%s, %s", story.Name, name)
+			require.Equal(t, string(golden), string(story.Request(name, testdata.Told)))
 		}
-		require.Nil(t, story.Request("nobody", testdata.WebhookID, testdata.When, testdata.PortalURL))
+		require.Nil(t, story.Request("nobody", testdata.Told))
 	}
 }

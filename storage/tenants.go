@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
@@ -29,8 +30,8 @@ func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
 	return tenants, nil
 }
 
-// SaveTenant adds a tenant, drawing its Key, or changes the one with its Key, and cuts its date to milliseconds. Another portal URL
-// gives the tenant's webhooks new revisions, in the same transaction. The error is a *triggers.FieldError when another tenant has
+// SaveTenant adds a tenant, drawing its Key, or changes the one with its Key, and cuts its date to milliseconds. When payloads
+// tell otherwise of it, its webhooks have new revisions, in the same transaction. The error is a *triggers.FieldError when another tenant has
 // its name or portal id, and triggers.ErrNotFound when there is none with its key.
 func (s *Store) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
 	tenant.CreatedAt = timeOf(unixMilli(tenant.CreatedAt))
@@ -74,7 +75,7 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 	}
 	err = w.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ? WHERE key = ?`,
 		t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), int64(t.Key))
-	if err != nil || before.PortalURL == t.PortalURL {
+	if err != nil || !delivery.TellsOtherwise(before, t) {
 		return err
 	}
 	return w.reviseAll(t)

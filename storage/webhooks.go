@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -159,10 +158,7 @@ func differs(stored string, revision payload.Revision) (bool, error) {
 	if err := json.Unmarshal([]byte(stored), &before); err != nil {
 		return false, fmt.Errorf("revision %d: %w", revision.Number, err)
 	}
-	same := before.Builder == revision.Builder && before.WebhookName == revision.WebhookName && before.PortalURL == revision.PortalURL &&
-		before.Format == revision.Format && before.URL == revision.URL &&
-		slices.Equal(before.Triggers, revision.Triggers) && slices.Equal(before.Headers, revision.Headers)
-	return !same, nil
+	return !before.Equal(&revision), nil
 }
 
 // cancelAtOnce is how much of a deleted webhook's work is cancelled in one transaction, so that others need not wait for all of it.

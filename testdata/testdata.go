@@ -2,13 +2,13 @@
 //
 // A story is a file flows/<name>.txtar: one sentence, then
 //
-//	webhooks.json         [{"name":…,"eventTypes":[…],"secret":…}], the secret where there is one
+//	webhooks.json         [{"name":…,"eventTypes":[…],"secret":…}], the secret where there is one, and further settings where they matter
 //	event.json            the event as a backend posts it
 //	matches               a line for each webhook that is told, in the webhooks' order: its name, a tab, the trigger as it is listed
 //	requests/<name>.json  the body that this webhook receives, byte for byte; the newline at the end is txtar's and not part of it
 //
-// The bodies were written from the documentation of the portal's webhooks, not by the code that they test. They name WebhookID,
-// PortalURL and When, in whose place Request puts what a run has.
+// The bodies were written from the documentation of the portal's, the services' and the cloud's webhooks, not by the code that they
+// test. They say of the run what Told says, in whose place Request puts what a run has.
 package testdata
 
 import (
@@ -20,18 +20,37 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/tools/txtar"
+
+	"portalhook/triggers"
 )
 
-// What the bodies of the stories say of the webhook and of the portal.
+// What the bodies of the stories say of the run.
 const (
 	WebhookID = "72fed926aeb74c9ca8a22aacddc6725a"
 	PortalURL = "https://orgURL/portal/"
-	When      = 1543192196530 // milliseconds since 1970: acceptance
+	PortalID  = "0123456789ABCDEF"
+	ServerURL = "https://server.example.com/server"
+	EventID   = "evt_5jkqr1lm80002" // drawn at When
+	When      = 1543192196530       // milliseconds since 1970: acceptance
 )
+
+// Run is what differs from run to run.
+type Run struct {
+	WebhookID string // 32 hex digits
+	EventID   string // the server's, printed of events that have none of their own
+	When      int64  // acceptance, milliseconds since 1970
+	PortalURL string
+	PortalID  string
+	ServerURL string // without a slash at the end
+}
+
+// Told is the run that the bodies tell of.
+var Told = Run{WebhookID: WebhookID, EventID: EventID, When: When, PortalURL: PortalURL, PortalID: PortalID, ServerURL: ServerURL}
 
 // Story is one event, the webhooks there were, and what they were told.
 type Story struct {
@@ -43,11 +62,16 @@ type Story struct {
 	Requests map[string][]byte // by the webhook's name, one for each match
 }
 
-// Webhook is a subscription of a story.
+// Webhook is a subscription of a story. What is empty is left to the server.
 type Webhook struct {
-	Name       string   `json:"name"`
-	EventTypes []string `json:"eventTypes"`
-	Secret     string   `json:"secret"` // empty: unsigned
+	Name                     string   `json:"name"`
+	EventTypes               []string `json:"eventTypes"`
+	Secret                   string   `json:"secret"` // empty: unsigned
+	Format                   string   `json:"format"`
+	EnableCloudEventDelivery *bool    `json:"enableCloudEventDelivery"`
+	Level                    string   `json:"level"`
+	OwnerID                  string   `json:"ownerId"`
+	Filter                   string   `json:"filter"`
 }
 
 // Match is a webhook that is told, and the trigger by which, as it is listed.
@@ -81,24 +105,46 @@ func Stories() ([]Story, error) {
 	return stories, nil
 }
 
-// Request is the body that a webhook of the story receives in a run that gave it the id, accepted the event at when (milliseconds
-// since 1970) and has the portal URL. It is nil when the story tells the webhook nothing.
-func (s *Story) Request(name, webhookID string, when int64, portalURL string) []byte {
+// Request is the body that a webhook of the story receives in a run. It is nil when the story tells the webhook nothing.
+func (s *Story) Request(name string, run Run) []byte {
 	golden, ok := s.Requests[name]
 	if !ok {
 		return nil
 	}
-	return bytes.Replace(golden, info(WebhookID, When, PortalURL), info(webhookID, when, portalURL), 1)
+	var pairs []string
+	mine := run.marks()
+	for i, told := range Told.marks() {
+		pairs = append(pairs, told, mine[i])
+	}
+	return []byte(strings.NewReplacer(pairs...).Replace(string(golden)))
 }
 
-// info is the part of a body that differs from run to run.
-func info(webhookID string, when int64, portalURL string) []byte {
-	out := append([]byte(`,"webhookId":"`), webhookID...)
-	out = append(out, `","portalURL":`...)
-	out, _ = jsontext.AppendQuote(out, portalURL)
-	out = append(out, `,"when":`...)
-	out = strconv.AppendInt(out, when, 10)
-	return append(out, `},"events":[`...)
+// marks are the parts of bodies that differ from run to run, each with the name that it stands under, so that the same text in an
+// event's own members is left alone.
+func (r Run) marks() []string {
+	id, _ := triggers.ParseWebhookID(r.WebhookID)
+	services := strings.TrimSuffix(quoted(r.ServerURL), `"`) + "/rest/services/"
+	date := quoted(time.UnixMilli(r.When).UTC().Format("2006-01-02T15:04:05.000Z"))
+	return []string{
+		r.info(),
+		`,"id":` + quoted(id.Dashed()) + `,`,
+		`"changesUrl":` + services, `"statusURL":` + services,
+		`"id":` + quoted(r.EventID), `"eventId":` + quoted(r.EventID),
+		`"source":` + quoted(r.PortalURL),
+		`"when":` + strconv.FormatInt(r.When-r.When%1000, 10) + `}]`,
+		`"time":` + date, `"eventTime":` + date,
+		`"tenantid":` + quoted(r.PortalID), `"tenantId":` + quoted(r.PortalID),
+	}
+}
+
+// info is the part of a portal's envelope that differs from run to run.
+func (r Run) info() string {
+	return `,"webhookId":` + quoted(r.WebhookID) + `,"portalURL":` + quoted(r.PortalURL) + `,"when":` + strconv.FormatInt(r.When, 10) + `},"events":[`
+}
+
+func quoted(text string) string {
+	out, _ := jsontext.AppendQuote(nil, text) // of text that is not UTF-8 each stray byte becomes U+FFFD
+	return string(out)
 }
 
 func parse(text []byte) (Story, error) {
@@ -138,11 +184,27 @@ func (s *Story) read(file txtar.File) error {
 		return errors.New("not a part of a story")
 	}
 	body := bytes.TrimSuffix(file.Data, []byte("\n"))
-	if !bytes.Contains(body, info(WebhookID, When, PortalURL)) {
-		return errors.New("does not name the stories' webhook id, portal URL and date")
+	if mark := markOf(body); !bytes.Contains(body, []byte(mark)) {
+		return fmt.Errorf("does not say %s, as all stories do", mark)
 	}
 	s.Requests[name] = body
 	return nil
+}
+
+// markOf is what a body of its form must say of the run.
+func markOf(body []byte) string {
+	switch {
+	case bytes.HasPrefix(body, []byte(`{"serviceType":"GPServer"`)):
+		return "" // it names no webhook, and the server only where the event does not
+	case bytes.HasPrefix(body, []byte(`{"serviceType"`)):
+		id, _ := triggers.ParseWebhookID(WebhookID)
+		return `"id":` + quoted(id.Dashed())
+	case bytes.HasPrefix(body, []byte(`{"specversion"`)):
+		return `"tenantid":` + quoted(PortalID)
+	case bytes.HasPrefix(body, []byte(`{"cloudEventsVersion"`)):
+		return `"tenantId":` + quoted(PortalID)
+	}
+	return Told.info()
 }
 
 // check holds the parts of a story to each other.

@@ -35,7 +35,8 @@ var sampleWhen = time.UnixMilli(1543192196521)
 // sampleRevision is the webhook that sample payloads are built for.
 var sampleRevision = payload.Revision{
 	Builder: payload.Version, WebhookName: "Example", WebhookID: triggers.WebhookID{0: 0x01, 15: 0x01},
-	PortalURL: "https://portal.example.com/portal/", Format: triggers.FormatAuto,
+	PortalURL: "https://portal.example.com/portal/", PortalID: "0123456789ABCDEF", ServerURL: "https://server.example.com/server",
+	Format: triggers.FormatAuto, EnableCloudEventDelivery: true,
 }
 
 // triggersAnswer makes the answer of GET /triggers, which is the same for everyone.
@@ -62,15 +63,13 @@ func triggersAnswer(catalog *triggers.Catalog) ([]byte, error) {
 		o.texts("properties", e.Properties)
 		o.texts("levels", levelNames(e.Levels))
 		o.raw("sampleEvent", e.SampleEvent)
-		if samples[i] != nil {
-			o.raw("samplePayload", samples[i])
-		}
+		o.raw("samplePayload", samples[i])
 		return o.close()
 	})
 	return o.close(), nil
 }
 
-// samplePayload builds what a webhook would be sent for the entry's sample event; nil where there is no builder yet.
+// samplePayload builds what a webhook would be sent for the entry's sample event.
 func samplePayload(catalog *triggers.Catalog, e *triggers.Entry) ([]byte, error) {
 	ev, err := catalog.ParseEvent(e.SampleEvent)
 	if err != nil {
@@ -78,9 +77,6 @@ func samplePayload(catalog *triggers.Catalog, e *triggers.Entry) ([]byte, error)
 	}
 	body, err := payload.Render(ev, sampleWhen)
 	if err != nil {
-		if p := problemOf(err); p.Code == triggers.CodeNotSupported {
-			return nil, nil
-		}
 		return nil, err
 	}
 	return payload.Build(nil, &sampleRevision, sampleWhen, []payload.Event{{URI: ev.URI, Body: body}})

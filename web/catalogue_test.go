@@ -17,7 +17,6 @@ func TestTriggers(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.status)
 	rows := a.json(t)["data"].([]any)
 	require.Len(t, rows, len(triggers.Default().Entries()))
-	built := 0
 	for _, row := range rows {
 		entry := row.(map[string]any)
 		for _, name := range []string{"trigger", "name", "title", "category", "resource", "scope", "operation", "properties", "levels", "sampleEvent"} {
@@ -25,14 +24,16 @@ func TestTriggers(t *testing.T) {
 		}
 		event, err := json.Marshal(entry["sampleEvent"])
 		require.NoError(t, err)
-		if _, ok := entry["samplePayload"]; !ok {
-			continue
+		form := "info"
+		switch entry["resource"] {
+		case "services":
+			form = "serviceType"
+		case "cloud":
+			form = "specversion"
 		}
-		built++
-		require.Contains(t, entry["samplePayload"], "info")
+		require.Contains(t, entry["samplePayload"], form, entry["trigger"])
 		require.Equal(t, http.StatusAccepted, e.call(t, "POST", "/api/v1/events", string(event)).status, "%s", event)
 	}
-	require.GreaterOrEqual(t, built, 75, "every portal trigger has a payload")
 }
 
 func TestEventTypes(t *testing.T) {

@@ -186,7 +186,6 @@ func TestBadRequests(t *testing.T) {
 		"level user":     {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("level", `"user"`)}, 400, "NOT_SUPPORTED", "level", "webhooks of the level user are not supported yet; use tenant"},
 		"level other":    {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("level", `"space"`)}, 400, "OUT_OF_RANGE", "level", `the level is tenant or user, not "space"`},
 		"filter":         {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("filter", `"id eq \"1\""`)}, 400, "NOT_SUPPORTED", "filter", "filters are not supported yet; leave the member out"},
-		"format hybrid":  {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("format", `"hybrid"`)}, 400, "NOT_SUPPORTED", "format", "the format hybrid is not supported yet; use auto or portal"},
 		"format other":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("format", `"xml"`)}, 400, "OUT_OF_RANGE", "format", `the format is auto, portal, legacy, hybrid or cloudevents, not "xml"`},
 		"origin other":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("origin", `"me"`)}, 400, "OUT_OF_RANGE", "origin", `the origin is one of api, automations, management-console, not "me"`},
 		"retry other":    {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("retry", `"often"`)}, 400, "OUT_OF_RANGE", "retry", `retry is standard, portal, once or a list of waits, not "often"`},

@@ -232,11 +232,6 @@ func (d *draft) readFormat(field string, value jsontext.Value) error {
 		return err
 	}
 	d.w.Format = triggers.Format(format)
-	switch d.w.Format {
-	case triggers.FormatLegacy, triggers.FormatHybrid, triggers.FormatCloudEvents:
-		return triggers.Invalid(triggers.CodeNotSupported, field, "the format %s is not supported yet; use auto or portal", format)
-	case triggers.FormatAuto, triggers.FormatPortal:
-	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"portalhook/payload"
 	"portalhook/storage"
 	"portalhook/testdata"
 	"portalhook/triggers"
@@ -34,6 +35,7 @@ const (
 	// storyTimeout bounds the wait for one story's deliveries.
 	storyTimeout  = 20 * time.Second
 	demoPortalURL = "https://portal.example.com/portal/"
+	demoServerURL = "https://portal.example.com/server"
 	// demoRetention is longer than any demo.
 	demoRetention = 30 * 24 * time.Hour
 	// demoWebhooks is room for the webhooks of all stories.
@@ -134,7 +136,7 @@ func demoServer(ctx context.Context, std streams, dir, key string) (*server, err
 	path := filepath.Join(dir, "demo.db")
 	server, err := openServer(ctx, serverConfig{
 		listener: listener, store: storage.Config{Path: path, KeyFile: path + ".key"}, adminKey: key, targets: targets,
-		maxWebhooks: demoWebhooks, retention: demoRetention, portalURL: demoPortalURL,
+		maxWebhooks: demoWebhooks, retention: demoRetention, portalURL: demoPortalURL, serverURL: demoServerURL,
 		log: slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -180,7 +182,7 @@ What the receiver gets is shown here.
 		if !ok {
 			return nil
 		}
-		a.signatures, a.problem = verified(&a, demoSecret)
+		a.signatures, a.problem = verified(&a, demoSecret, payload.HeaderEsri)
 		if err := printer.print(a, 1); err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
@@ -197,6 +199,9 @@ type newWebhook struct {
 	EventTypes []string `json:"eventTypes"`
 	Enabled    bool     `json:"enabled"`
 	Secret     string   `json:"secret,omitzero"`
+	Format     string   `json:"format,omitzero"`
+	// EnableCloudEventDelivery is the server's default when nil.
+	EnableCloudEventDelivery *bool `json:"enableCloudEventDelivery,omitzero"`
 }
 
 const webhooksPath = "/api/v1/webhooks"

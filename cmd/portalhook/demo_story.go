@@ -40,9 +40,18 @@ type outcome struct {
 
 // storyEvent is an accepted event as GET /api/v1/events/{id} shows it.
 type storyEvent struct {
+	ID         string       `json:"id"`
 	URI        string       `json:"uri"`
 	AcceptedAt time.Time    `json:"acceptedAt"`
 	Matches    []storyMatch `json:"matches"`
+}
+
+// signature is the header of the signature that events of the family have beside the standard one.
+func (e *storyEvent) signature() string {
+	if strings.HasPrefix(e.URI, "/") {
+		return payload.HeaderEsri
+	}
+	return payload.HeaderQlik
 }
 
 type storyMatch struct {
@@ -61,6 +70,7 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 	for _, w := range story.Webhooks {
 		id, err := s.subscribe(ctx, newWebhook{
 			Name: w.Name, URL: s.receiverURL + pathOf(story, w.Name), EventTypes: w.EventTypes, Enabled: true, Secret: w.Secret,
+			Format: w.Format, EnableCloudEventDelivery: w.EnableCloudEventDelivery,
 		})
 		if err != nil {
 			return result{}, fmt.Errorf("subscribe %s: %w", w.Name, err)
@@ -175,7 +185,10 @@ func (o *outcome) judge(story *testdata.Story, event *storyEvent, match *storyMa
 	}
 	a := &arrived[0]
 	o.took = a.at.Sub(sent)
-	want := story.Request(o.webhook, match.WebhookID, event.AcceptedAt.UnixMilli(), demoPortalURL)
+	want := story.Request(o.webhook, testdata.Run{
+		WebhookID: match.WebhookID, EventID: event.ID, When: event.AcceptedAt.UnixMilli(),
+		PortalURL: demoPortalURL, PortalID: defaultPortalID, ServerURL: demoServerURL,
+	})
 	if !bytes.Equal(a.body, want) {
 		o.wrong("its bytes differ\n      want %s\n      got  %s", want, printable(string(a.body)))
 	}
@@ -193,7 +206,7 @@ func (o *outcome) judge(story *testdata.Story, event *storyEvent, match *storyMa
 		return
 	}
 	o.signed = true
-	if _, err := verified(a, story.Webhooks[i].Secret); err != nil {
+	if _, err := verified(a, story.Webhooks[i].Secret, event.signature()); err != nil {
 		o.wrong("%v", err)
 	}
 }
@@ -209,8 +222,8 @@ func received(a *arrival, secret string) payload.Received {
 }
 
 // verified checks a delivery's signatures by two hands: by the library that the Standard Webhooks project gives to receivers, and by
-// our own rules, which know the portal's signature too. Both the standard one and the portal's must be there.
-func verified(a *arrival, secret string) ([]string, error) {
+// our own rules, which know the families' signatures too. Of these the one of the event's family must be there, beside the standard one.
+func verified(a *arrival, secret, family string) ([]string, error) {
 	judge, err := standardwebhooks.NewWebhookRaw([]byte(secret))
 	if strings.HasPrefix(secret, "whsec_") {
 		judge, err = standardwebhooks.NewWebhook(secret)
@@ -225,8 +238,8 @@ func verified(a *arrival, secret string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(headers, payload.HeaderEsri) {
-		return nil, fmt.Errorf("%s is missing", payload.HeaderEsri)
+	if want := []string{payload.HeaderSignature, family}; !slices.Equal(headers, want) {
+		return nil, fmt.Errorf("the signatures are %s, not %s", strings.Join(headers, " and "), strings.Join(want, " and "))
 	}
 	return headers, nil
 }

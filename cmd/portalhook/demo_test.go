@@ -45,7 +45,7 @@ func TestDemoFindsFaults(t *testing.T) {
 		"it arrived twice":        {func(s *scene) { s.arrivals = append(s.arrivals, s.arrivals[0]) }, "it arrived 2 times"},
 		"another secret":          {func(s *scene) { s.secret = "fedcba9876543210fedcba9876543210" }, "standard webhooks: "},
 		"unsigned":                {func(s *scene) { s.secret = "" }, "standard webhooks: "},
-		"no portal signature":     {func(s *scene) { s.arrivals[0].header.Set(payload.HeaderEsri, "") }, payload.HeaderEsri + " is missing"},
+		"no portal signature":     {func(s *scene) { s.arrivals[0].header.Set(payload.HeaderEsri, "") }, "the signatures are webhook-signature, not webhook-signature and x-esriHook-Signature"},
 		"another trigger":         {func(s *scene) { s.match.Trigger = "/" }, "it was matched by /"},
 		"not settled":             {func(s *scene) { s.match.Delivery.State = "waiting" }, "the server says that its delivery is waiting"},
 		"another delivery's id":   {func(s *scene) { s.match.Delivery.ID = "dlv_other" }, "the server knows it as"},
@@ -56,7 +56,9 @@ func TestDemoFindsFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := scene{
 				match: storyMatch{WebhookID: webhook, Trigger: "/items"}, secret: secret,
-				body:     story.Request("signed", webhook, accepted.UnixMilli(), demoPortalURL),
+				body: story.Request("signed", testdata.Run{
+					WebhookID: webhook, When: accepted.UnixMilli(), PortalURL: demoPortalURL, PortalID: defaultPortalID, ServerURL: demoServerURL,
+				}),
 				arrivals: []arrival{{at: time.Now(), path: pathOf(&story, "signed"), header: http.Header{"Content-Type": {"application/json"}}}},
 			}
 			s.match.Delivery.ID, s.match.Delivery.State = "dlv_1", "succeeded"
@@ -75,7 +77,7 @@ func TestDemoFindsFaults(t *testing.T) {
 				}
 			}
 			o := outcome{webhook: "signed", trigger: "/items"}
-			event := storyEvent{AcceptedAt: accepted, Matches: []storyMatch{s.match}}
+			event := storyEvent{URI: "/items/i/update", AcceptedAt: accepted, Matches: []storyMatch{s.match}}
 			o.judge(&story, &event, &s.match, s.arrivals, time.Now())
 
 			var out bytes.Buffer

@@ -23,7 +23,7 @@ func (q *Queue) Tenants(context.Context) ([]triggers.Tenant, error) {
 	return slices.Clone(q.tenants), nil
 }
 
-// SaveTenant adds a tenant, drawing its Key, or changes the one with its Key; another portal URL gives its webhooks new revisions.
+// SaveTenant adds a tenant, drawing its Key, or changes the one with its Key; what payloads say of it gives its webhooks new revisions when it changes.
 func (q *Queue) SaveTenant(_ context.Context, tenant *triggers.Tenant) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -36,10 +36,10 @@ func (q *Queue) SaveTenant(_ context.Context, tenant *triggers.Tenant) error {
 	if err != nil {
 		return err
 	}
-	moved := old.PortalURL != tenant.PortalURL
+	revised := delivery.TellsOtherwise(old, tenant)
 	*old = *tenant
 	for _, key := range slices.Sorted(maps.Keys(q.webhooks)) {
-		if w := *q.webhooks[key]; moved && w.Tenant == tenant.Key {
+		if w := *q.webhooks[key]; revised && w.Tenant == tenant.Key {
 			q.revise(&w, old)
 			q.webhooks[key] = &w
 		}
