@@ -18,19 +18,23 @@ import (
 	"portalhook/triggers"
 )
 
-// sink is a queue that remembers only what waits, so that what is measured is delivery alone.
+// sink is a queue that remembers only what waits for its first attempt, so that what is measured is delivery alone.
 type sink struct {
 	delivery.Queue
 	mu      sync.Mutex
 	last    triggers.ID
-	waiting []delivery.Claimed
+	waiting map[uint32][]delivery.Claimed
 	ends    sync.WaitGroup
+	waited  []time.Duration // from acceptance to the start of each attempt that succeeded
 }
 
 func (s *sink) Enqueue(_ context.Context, batch []delivery.Acceptance) ([]delivery.Receipt, error) {
 	receipts := make([]delivery.Receipt, len(batch))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = make(map[uint32][]delivery.Claimed)
+	}
 	for i := range batch {
 		a := &batch[i]
 		id := s.last + 1
@@ -38,7 +42,7 @@ func (s *sink) Enqueue(_ context.Context, batch []delivery.Acceptance) ([]delive
 		for j, planned := range a.Planned {
 			s.ends.Add(1)
 			if !planned.Lease {
-				s.waiting = append(s.waiting, delivery.Claimed{
+				s.waiting[planned.Webhook] = append(s.waiting[planned.Webhook], delivery.Claimed{
 					ID: id + 1 + triggers.ID(j), Tenant: a.Tenant, Webhook: planned.Webhook, Revision: payload.Revision{Number: planned.Revision},
 					BuiltAt: a.AcceptedAt, Events: []payload.Event{{ID: id, URI: a.Event.URI, Body: a.Body}}, Fence: 1, DueAt: a.AcceptedAt,
 				})
@@ -49,24 +53,41 @@ func (s *sink) Enqueue(_ context.Context, batch []delivery.Acceptance) ([]delive
 	return receipts, nil
 }
 
-// Claim serves one webhook only, the one of the benchmark.
 func (s *sink) Claim(_ context.Context, _ time.Time, most int, free func(uint32) int) ([]delivery.Claimed, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) == 0 {
-		return nil, time.Time{}, nil
+	var claimed []delivery.Claimed
+	for webhook, line := range s.waiting {
+		n := min(free(webhook), most-len(claimed), len(line))
+		claimed = append(claimed, line[:n]...)
+		if s.waiting[webhook] = line[n:]; n == len(line) {
+			delete(s.waiting, webhook)
+		}
+		if len(claimed) == most {
+			break
+		}
 	}
-	n := min(free(s.waiting[0].Webhook), most, len(s.waiting))
-	claimed := slices.Clone(s.waiting[:n])
-	s.waiting = s.waiting[n:]
 	return claimed, time.Time{}, nil
 }
 
+// Settle takes every attempt for the last.
 func (s *sink) Settle(_ context.Context, batch []delivery.Settlement) (int, error) {
-	for range batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range batch {
+		if batch[i].State == delivery.Succeeded {
+			s.waited = append(s.waited, batch[i].Attempt.Waited)
+		}
 		s.ends.Done()
 	}
 	return 0, nil
+}
+
+// waits are sorted.
+func (s *sink) waits() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(slices.Values(s.waited))
 }
 
 // nowhere answers at once.
@@ -82,7 +103,6 @@ func benchHouse(b *testing.B, transport http.RoundTripper, queue *sink) *house {
 		c.Transport, c.Registerer = transport, prometheus.NewRegistry()
 		c.Queue = queue
 	})
-	b.Cleanup(queue.ends.Wait)
 	return h
 }
 

@@ -33,6 +33,16 @@ type lane struct {
 	prev, next *lane
 }
 
+func (l *lane) class() class {
+	switch {
+	case l.failing:
+		return ill
+	case l.running > 0:
+		return busy
+	}
+	return fresh
+}
+
 // memory is how many deliveries may be leased, running ones included.
 func (l *lane) memory() int { return l.limit * (1 + aheadPerSlot) }
 

@@ -18,9 +18,8 @@ type Queue interface {
 	// caller's again, but for the events and their bodies, which nobody changes any more.
 	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
 	// Claim leases due work to this node, webhook by webhook in turn, at most free(webhook) of each and limit in all; free is called
-	// once per webhook that has due work, and never for the same webhook by two calls at once. next is when the earliest work falls
-	// due of the webhooks that have none due now, zero when there is none; what is held back by free is asked for again when there
-	// is room.
+	// once per webhook that has due work. next is when the earliest work falls due of the webhooks that have no due work left, zero
+	// when there is none; what free holds back must be asked for again when there is room.
 	Claim(ctx context.Context, now time.Time, limit int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
 	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own. A settlement whose
 	// Fence is not the delivery's present one changes nothing and is counted in stale.

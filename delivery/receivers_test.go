@@ -66,10 +66,10 @@ func sayUntilClosed(head, piece string) func(net.Conn) {
 	}
 }
 
-// closedPort is where nobody listens.
+// closedPort is where nobody listens: at an address of its own, so that no other test gets the port.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.3:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	return "http://" + listener.Addr().String() + "/hook"

@@ -45,15 +45,25 @@ type shares struct {
 	bytes   int // of what waits in memory or runs
 	hosts   map[string]*host
 
-	// Lanes that could run one more stand in one of two rings and are served in turn, a lane of each ring alternately. Fresh ones have
-	// none running, and their last attempt did not fail; the busy, all others, leave the reserve to them.
-	fresh, busy ring
-	busyRunning int  // deliveries running that were taken from a busy lane
-	busyTurn    bool // the busy ring's turn is next
+	// Lanes that could run one more stand in the ring of their class, and are served in turn.
+	rings      [classes]ring
+	runningBy  [classes]int // deliveries running, by the class they were taken from
+	othersTurn bool         // a lane that is not fresh is to come before the next fresh one
+	illTurn    bool         // and an ill one before the next busy one
 
 	// returned are deliveries that must go back to the store, because their breaker opened or their webhook is held.
 	returned []returned
 }
+
+// class says how a lane stands in line.
+type class uint8
+
+const (
+	fresh class = iota // none runs, and the last attempt did not fail: may use the reserve
+	busy               // some run
+	ill                // the last attempt failed: all of these together get no more than half
+	classes
+)
 
 // returned is a delivery that was taken out of memory without an attempt, and when it is due again.
 type returned struct {
@@ -122,19 +132,33 @@ func (s *shares) forget(l *lane, now time.Time) {
 	s.leave(l)
 }
 
-// room says how many deliveries of the lane may be taken into memory now.
+// room says how many deliveries of the lane may be taken into memory now. The fuller the memory, the less a webhook may have there
+// beyond what can run, and the last eighth is for webhooks that have nothing in it: receivers that hang must not fill it up.
 func (s *shares) room(l *lane, now time.Time) int {
-	if !l.to.webhook.Enabled || now.Before(l.hold) || s.bytes >= s.limits.Bytes {
+	if !l.to.webhook.Enabled || now.Before(l.hold) {
 		return 0
 	}
-	n := min(l.memory()-l.leased, s.limits.Leased-s.leased)
-	if l.to.webhook.Ordered {
-		n = min(n, 1-l.leased)
+	n := 0
+	switch {
+	case s.fuller(1, 1):
+	case l.to.webhook.Ordered, s.fuller(7, 8):
+		n = 1 - l.leased
+	case s.fuller(1, 2):
+		n = l.limit - l.leased
+	default:
+		// One lane alone does not go past the half.
+		n = max(min(l.memory()-l.leased, s.limits.Leased/2-s.leased), l.limit-l.leased)
 	}
+	n = min(n, s.limits.Leased-s.leased)
 	if admitted := l.host.breaker.admits(now); admitted >= 0 {
 		n = min(n, admitted-l.host.leased)
 	}
 	return max(l.rate.allows(n, now), 0)
+}
+
+// fuller reports whether the memory is full to the given part, or more.
+func (s *shares) fuller(numerator, denominator int) bool {
+	return s.leased*denominator >= s.limits.Leased*numerator || s.bytes*denominator >= s.limits.Bytes*numerator
 }
 
 // reserve keeps room in memory for n deliveries, as room allowed.
@@ -171,10 +195,8 @@ func (s *shares) link(l *lane) {
 	case l.waiting.empty() || l.running >= l.limit:
 	case l.host.running >= s.limits.PerHost:
 		where = &l.host.full
-	case l.running == 0 && !l.failing:
-		where = &s.fresh
 	default:
-		where = &s.busy
+		where = &s.rings[l.class()]
 	}
 	if l.in == where {
 		return
@@ -194,7 +216,7 @@ func (s *shares) take(now time.Time) *job {
 		if l == nil {
 			return nil
 		}
-		busy := l.in == &s.busy
+		standing := l.class()
 		l.in.remove(l)
 		due, runs := s.mayRun(l, now)
 		switch {
@@ -206,27 +228,46 @@ func (s *shares) take(now time.Time) *job {
 			continue
 		}
 		j := l.waiting.pop()
-		j.host, j.busy = l.host, busy
+		j.host, j.class = l.host, standing
 		s.count(j, 1)
-		s.busyTurn = !busy
+		s.othersTurn = standing == fresh
+		if standing != fresh {
+			s.illTurn = standing == busy
+		}
 		s.link(l)
 		return j
 	}
 }
 
-// turn is the lane whose turn it is, nil when no other delivery may run.
+// turn is the lane whose turn it is, nil when no other delivery may run. Fresh lanes come first, and alone they may use the reserve;
+// but as many slots as that are open to the others whatever happens, so that a stream of fresh ones does not keep them out.
 func (s *shares) turn() *lane {
 	if s.running >= s.limits.InFlight {
 		return nil
 	}
-	fresh, busy := s.fresh.first, s.busy.first
-	if s.busyRunning >= s.limits.InFlight-s.limits.Reserve {
-		busy = nil
+	first, other := s.rings[fresh].first, s.otherTurn()
+	owed := s.running-s.runningBy[fresh] < s.limits.Reserve
+	switch {
+	case other != nil && owed && (first == nil || s.othersTurn):
+		return other
+	case first != nil:
+		return first
+	case s.running < s.limits.InFlight-s.limits.Reserve:
+		return other
 	}
-	if fresh == nil || busy != nil && s.busyTurn {
-		return busy
+	return nil
+}
+
+// otherTurn is the lane whose turn it is among those that are not fresh.
+func (s *shares) otherTurn() *lane {
+	well, sick := s.rings[busy].first, s.rings[ill].first
+	if s.runningBy[ill] >= max(s.limits.InFlight/2, 1) {
+		sick = nil
 	}
-	return fresh
+	if well == nil || sick != nil && s.illTurn {
+		return sick
+	}
+	return well
 }
 
 // more reports whether another delivery may run.
@@ -237,9 +278,7 @@ func (s *shares) count(j *job, n int) {
 	s.running += n
 	j.host.running += n
 	j.lane.running += n
-	if j.busy {
-		s.busyRunning += n
-	}
+	s.runningBy[j.class] += n
 }
 
 // mayRun reports whether a delivery of the lane may be sent now, else when it may be tried again.

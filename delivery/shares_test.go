@@ -29,6 +29,8 @@ type yard struct {
 	inside  map[*job]bool // pushed, not yet taken, returned or dropped
 	pushed  int
 	through int // taken or returned
+
+	trespasses int // deliveries that took a slot of the reserve and must not
 }
 
 func newYard(limits Limits, hosts ...string) *yard {
@@ -67,9 +69,13 @@ func (y *yard) offer(l *lane, n int) int {
 func (y *yard) run() int {
 	n := 0
 	for {
+		before, others := y.running, y.running-y.runningBy[fresh]
 		j := y.take(y.now)
 		if j == nil {
 			break
+		}
+		if j.class != fresh && before >= y.limits.InFlight-y.limits.Reserve && others >= y.limits.Reserve {
+			y.trespasses++
 		}
 		delete(y.inside, j)
 		y.taken = append(y.taken, j)
@@ -126,49 +132,81 @@ func TestShareOfAWebhook(t *testing.T) {
 
 func TestReserveIsForWebhooksThatAreWell(t *testing.T) {
 	y := newYard(Limits{InFlight: 16, Reserve: 4, PerHost: 100})
-	var greedy []*lane
 	for i := range 4 {
 		l := y.add(testTarget(fmt.Sprintf("https://busy%d:443", i), nil))
 		l.limit = 64
-		greedy = append(greedy, l)
 		y.offer(l, 50)
 	}
 	y.run()
-	require.Equal(t, 16, y.running, "without others the first of each may use the reserve")
-	require.LessOrEqual(t, y.busyRunning, 12)
-	for range 4 { // what ends is not followed by what may not use the reserve
-		i := slices.IndexFunc(y.taken, func(j *job) bool { return !j.busy })
-		y.end(i, Delivered, 2*time.Second)
-		y.run()
-	}
-	require.Equal(t, 12, y.running)
-
-	ill := y.add(testTarget("https://ill:443", nil))
-	ill.failing = true
-	y.offer(ill, 1)
+	require.Equal(t, 12, y.running, "four slots are left")
+	require.Equal(t, 4, y.runningBy[fresh])
+	sick := y.add(testTarget("https://sick:443", nil))
+	sick.failing = true
+	y.offer(sick, 1)
 	require.Zero(t, y.run(), "one that failed waits like the busy")
 	for i := range 4 {
 		well := y.add(testTarget(fmt.Sprintf("https://well%d:443", i), nil))
 		require.Equal(t, 2, y.offer(well, 2))
 	}
 	require.Equal(t, 4, y.run(), "one delivery of each of the others")
-	_ = greedy
 }
 
-func TestFreshAndBusyTakeTurns(t *testing.T) {
-	y := newYard(Limits{InFlight: 8, Reserve: 1})
-	busy := y.add(testTarget("https://busy:443", nil))
-	busy.failing = true
-	y.offer(busy, 20)
-	for i := range 100 {
+func TestNobodyIsKeptOut(t *testing.T) {
+	y := newYard(Limits{InFlight: 16, Reserve: 2})
+	sick := y.add(testTarget("https://sick:443", nil))
+	sick.failing = true
+	y.offer(sick, 20)
+	many := y.add(testTarget("https://many:443", nil))
+	y.offer(many, 20)
+	for i := range 200 {
 		y.offer(y.add(testTarget(fmt.Sprintf("https://fresh%d:443", i), nil)), 1)
 	}
 	y.run()
-	for range 20 {
+	for range 60 {
 		y.end(0, Delivered, 2*time.Second)
 		y.run()
 	}
-	require.Less(t, busy.leased, 20, "a stream of fresh webhooks does not keep the others out")
+	require.Less(t, sick.leased, 20, "a stream of fresh webhooks does not keep out those that failed")
+	require.Less(t, many.leased, 19, "nor those that have much to do")
+}
+
+func TestTheIllGetHalf(t *testing.T) {
+	y := newYard(Limits{InFlight: 16, Reserve: 2})
+	for i := range 30 {
+		l := y.add(testTarget(fmt.Sprintf("https://ill%d:443", i), nil))
+		l.failing = true
+		y.offer(l, 4)
+	}
+	require.Equal(t, 8, y.run())
+	many := y.add(testTarget("https://many:443", nil))
+	many.limit = 64
+	y.offer(many, 64)
+	require.Equal(t, 6, y.run(), "the reserve is left")
+}
+
+func TestMemoryIsSharedToo(t *testing.T) {
+	y := newYard(Limits{InFlight: 8, Leased: 80})
+	add := func() *lane { return y.add(testTarget(fmt.Sprintf("https://r%d:443", len(y.lanes)), nil)) }
+	require.Equal(t, []int{20, 20}, []int{y.offer(add(), 50), y.offer(add(), 50)}, "up to the half as much as may run and wait")
+	for y.leased < 70 {
+		require.LessOrEqual(t, y.offer(add(), 50), 4, "beyond it what may run")
+	}
+	for y.leased < 80 {
+		l := add()
+		require.Equal(t, 1, y.offer(l, 50), "the last eighth is for those who have nothing")
+		require.Zero(t, y.offer(l, 50))
+	}
+	require.Zero(t, y.offer(add(), 1))
+
+	y = newYard(Limits{Bytes: 100})
+	l := y.lanes[:0]
+	for range 5 {
+		l = append(l, y.add(testTarget("https://a:443", nil)))
+	}
+	require.Equal(t, 5, y.offer(l[0], 5))
+	require.Equal(t, 4, y.offer(l[1], 5))
+	require.Equal(t, 1, y.offer(l[2], 5))
+	require.Zero(t, y.offer(l[3], 5))
 }
 
 func TestHostLimit(t *testing.T) {
@@ -338,30 +376,29 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 		}
 		require.Empty(t, y.inside)
 		require.Equal(t, y.pushed, y.through)
-		require.Zero(t, y.leased+y.running+y.bytes+y.busyRunning)
+		require.Zero(t, y.leased+y.running+y.bytes)
 	})
 }
 
 // nextOf reports whether a lane of the host stands in a ring.
 func (y *yard) nextOf(h *host) bool {
-	return slices.ContainsFunc(y.lanes, func(l *lane) bool { return l.host == h && (l.in == &y.fresh || l.in == &y.busy) })
+	return slices.ContainsFunc(y.lanes, func(l *lane) bool { return l.host == h && l.in == &y.rings[l.class()] })
 }
 
 func (y *yard) check(t *rapid.T) {
 	require.Len(t, y.taken, y.running)
+	require.Zero(t, y.trespasses)
 	require.LessOrEqual(t, y.running, y.limits.InFlight)
-	require.LessOrEqual(t, y.busyRunning, max(y.limits.InFlight-y.limits.Reserve, 0))
+	require.LessOrEqual(t, y.runningBy[ill], max(y.limits.InFlight/2, 1))
 	require.LessOrEqual(t, y.leased, y.limits.Leased)
 	perHost, perLane := make(map[*host]int), make(map[*lane]int)
-	busy := 0
+	var byClass [classes]int
 	for _, j := range y.taken {
 		perHost[j.host]++
 		perLane[j.lane]++
-		if j.busy {
-			busy++
-		}
+		byClass[j.class]++
 	}
-	require.Equal(t, busy, y.busyRunning)
+	require.Equal(t, byClass, y.runningBy)
 	leasedBy := make(map[*host]int)
 	waiting := 0
 	for _, l := range y.lanes {
@@ -377,7 +414,7 @@ func (y *yard) check(t *rapid.T) {
 			free := l.host.running < y.limits.PerHost
 			require.True(t, !free || y.nextOf(l.host), "a lane waits for a slot that is free, and none of its host is next")
 		default:
-			require.True(t, l.in == &y.fresh || l.in == &y.busy)
+			require.Same(t, &y.rings[l.class()], l.in)
 		}
 	}
 	require.Len(t, y.inside, waiting)

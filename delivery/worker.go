@@ -28,8 +28,8 @@ const (
 type job struct {
 	entry   *entry
 	lane    *lane
-	host    *host // where it runs; set by take, like busy
-	busy    bool  // it was not its webhook's only one, or the one before failed
+	host    *host // where it runs; set by take, like class
+	class   class
 	tenant  uint32
 	webhook uint32
 	fence   uint32

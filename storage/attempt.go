@@ -57,7 +57,7 @@ func parseAttempt(blob []byte) (delivery.Attempt, error) {
 	}
 	a := delivery.Attempt{Number: int(d.varint()), StartedAt: timeOf(d.varint())}
 	for _, into := range [...]*time.Duration{&a.Waited, &a.DNS, &a.Connect, &a.TLS, &a.FirstByte, &a.Total} {
-		*into = time.Duration(d.varint()) * time.Microsecond
+		*into = d.duration()
 	}
 	a.Revision = d.varint()
 	a.Signed = d.pairs()
@@ -99,6 +99,15 @@ func (d *decoder) varint() int64 {
 	v, n := binary.Varint(d.rest)
 	d.skip(n)
 	return v
+}
+
+// duration is one in microseconds.
+func (d *decoder) duration() time.Duration {
+	v := time.Duration(d.varint())
+	if v != v*time.Microsecond/time.Microsecond {
+		d.bad = true
+	}
+	return v * time.Microsecond
 }
 
 func (d *decoder) octet() byte {

@@ -80,8 +80,8 @@ func (w *writer) claim(now int64, limit int, free func(webhook uint32) int) ([]l
 			if room == 0 {
 				break
 			}
-			// With no room, nothing says that its work is no longer due.
-			due, left := now, true
+			// With no room, nothing has changed.
+			due, left := w.turns.due(webhook), true
 			if room = min(room, free(webhook)); room > 0 {
 				err := w.leaseDue(webhook, now, room, &taken)
 				if err == nil {

@@ -233,6 +233,11 @@ func (s *Store) addMatches(ctx context.Context, tx *sql.Tx, event *delivery.Even
 			shown.Delivery = *record
 		}
 		shown.Delivery.URI, shown.Delivery.WebhookID = event.URI, revision.WebhookID
+		if record != nil && record.EventID != event.ID { // of an interval that another event began
+			if shown.Delivery.URI, err = s.uriOf(ctx, tx, record.EventID); err != nil {
+				return err
+			}
+		}
 		event.Matches = append(event.Matches, shown)
 	}
 	return nil

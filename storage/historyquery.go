@@ -10,6 +10,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/payload"
+	"portalhook/triggers"
 )
 
 func withDirection(query, direction string) string {
@@ -63,10 +64,20 @@ func (s *Store) withURIs(ctx context.Context, tx *sql.Tx, list []*delivery.Recor
 	page := make([]delivery.Record, len(list))
 	for i, record := range list {
 		page[i] = *record
-		query := forDay(`SELECT uri FROM event_$day WHERE id = ?`, s.calendar.suffix(record.EventID))
-		if err := tx.QueryRowContext(ctx, query, int64(record.EventID)).Scan(&page[i].URI); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		var err error
+		if page[i].URI, err = s.uriOf(ctx, tx, record.EventID); err != nil {
 			return nil, err
 		}
 	}
 	return page, nil
+}
+
+// uriOf is the URI of an event, empty when it is not stored.
+func (s *Store) uriOf(ctx context.Context, tx *sql.Tx, event triggers.ID) (uri string, err error) {
+	query := forDay(`SELECT uri FROM event_$day WHERE id = ?`, s.calendar.suffix(event))
+	err = tx.QueryRowContext(ctx, query, int64(event)).Scan(&uri)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return uri, err
 }

@@ -1,6 +1,9 @@
 package storage
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+)
 
 // turns says whose turn it is: every webhook with waiting work stands either in a queue, when it may have work due, or in a heap by
 // when its earliest work falls due. Both are made from the database when it is opened, and kept by the writer.
@@ -8,6 +11,7 @@ type turns struct {
 	ready  []uint32 // webhooks, the next first
 	later  byDue
 	places map[uint32]*place
+	woken  int64 // the latest time that wake was told
 }
 
 // place is a webhook's standing. Due is never later than its earliest waiting work.
@@ -27,14 +31,29 @@ func (t *turns) mark(webhook uint32, due int64) {
 		p = &place{webhook: webhook, due: due}
 		t.places[webhook] = p
 		heap.Push(&t.later, p)
-	case p.index >= 0 && due < p.due:
+	case due < p.due:
 		p.due = due
-		heap.Fix(&t.later, p.index)
+		if p.index >= 0 {
+			heap.Fix(&t.later, p.index)
+		}
 	}
 }
 
+// due is a time before which a webhook in turn has no waiting work due.
+func (t *turns) due(webhook uint32) int64 { return t.places[webhook].due }
+
 // wake lines up the webhooks whose work falls due until now.
 func (t *turns) wake(now int64) {
+	if now < t.woken { // the clock was set back
+		t.ready = slices.DeleteFunc(t.ready, func(webhook uint32) bool {
+			p := t.places[webhook]
+			if p.due > now {
+				heap.Push(&t.later, p)
+			}
+			return p.due > now
+		})
+	}
+	t.woken = now
 	for len(t.later) > 0 && t.later[0].due <= now {
 		p, _ := heap.Pop(&t.later).(*place)
 		p.index = -1
@@ -63,6 +82,7 @@ func (t *turns) taken(list []turn, now int64) {
 	for _, had := range list {
 		switch {
 		case had.left && had.due <= now:
+			t.places[had.webhook].due = had.due
 			t.ready = append(t.ready, had.webhook)
 		default:
 			delete(t.places, had.webhook)
@@ -71,6 +91,20 @@ func (t *turns) taken(list []turn, now int64) {
 			}
 		}
 	}
+}
+
+// forget takes a webhook out that has no work any more.
+func (t *turns) forget(webhook uint32) {
+	p := t.places[webhook]
+	switch {
+	case p == nil:
+		return
+	case p.index >= 0:
+		heap.Remove(&t.later, p.index)
+	default:
+		t.ready = slices.DeleteFunc(t.ready, func(ready uint32) bool { return ready == webhook })
+	}
+	delete(t.places, webhook)
 }
 
 // byDue is a heap of places, the earliest first.

@@ -233,7 +233,10 @@ func (w *writer) cancelSome(webhook uint32) (more bool, err error) {
 		return false, err
 	}
 	w.store.openWork.Add(-int64(len(taken)))
-	return len(taken) == cancelAtOnce, nil
+	if more = len(taken) == cancelAtOnce; !more {
+		w.turns.forget(webhook)
+	}
+	return more, nil
 }
 
 // cancelOrphans cancels what waits for webhooks that are gone: a process may have ended while it was deleting.

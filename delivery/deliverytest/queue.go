@@ -76,12 +76,17 @@ func NewQueue(now func() time.Time) *Queue {
 	}
 }
 
-// Restart forgets what a process that ends forgets: every lease. The queue goes on as after opening it again.
+// Restart forgets what a process that ends forgets: every lease. The queue goes on as after opening it again: what was leased for a
+// webhook deleted since is cancelled.
 func (q *Queue) Restart() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, d := range q.deliveries {
-		if d.State == delivery.Sending {
+		switch {
+		case d.State != delivery.Sending:
+		case q.webhooks[d.Webhook] == nil:
+			q.cancel(d)
+		default:
 			d.State, d.DueAt = delivery.Waiting, milliseconds(q.now())
 		}
 	}
@@ -113,7 +118,7 @@ func (q *Queue) conflict(batch []delivery.Acceptance) error {
 			continue
 		}
 		digest, known := within[name]
-		if id, stored := q.identities[name]; stored {
+		if id, stored := q.known(name); stored {
 			digest, known = q.events[id].Digest, true
 		}
 		if known && digest != batch[i].Digest {
@@ -124,13 +129,20 @@ func (q *Queue) conflict(batch []delivery.Acceptance) error {
 	return nil
 }
 
+// known is the stored event of an identity. Identities are kept on the day of acceptance and the next, UTC.
+func (q *Queue) known(name identity) (id triggers.ID, ok bool) {
+	id, ok = q.identities[name]
+	today := q.next().Time().UTC().Truncate(day)
+	return id, ok && !id.Time().UTC().Truncate(day).Before(today.Add(-day))
+}
+
 func identityOf(a *delivery.Acceptance) (identity, bool) {
 	return identity{a.Tenant, a.Event.Source, a.Event.EventID}, a.Event.EventID != ""
 }
 
 func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 	name, named := identityOf(a)
-	if id, known := q.identities[name]; named && known {
+	if id, known := q.known(name); named && known {
 		return delivery.Receipt{ID: id, Matched: len(q.events[id].Planned), Duplicate: true}
 	}
 	id := q.draw(1 + len(a.Planned))
@@ -141,7 +153,8 @@ func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 		q.identities[name] = id
 	}
 	for i, planned := range a.Planned {
-		if !planned.Interval.IsZero() {
+		deleted := q.webhooks[planned.Webhook] == nil
+		if !planned.Interval.IsZero() && planned.State != delivery.Skipped && !deleted {
 			q.members = append(q.members, member{
 				tenant: a.Tenant, webhook: planned.Webhook, interval: planned.Interval.UnixMilli(),
 				event: id, place: i, revision: planned.Revision, trigger: planned.Trigger,
@@ -152,7 +165,7 @@ func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 		switch {
 		case planned.State == delivery.Skipped:
 			d.State, d.DueAt, d.EndedAt = delivery.Skipped, time.Time{}, milliseconds(a.AcceptedAt)
-		case q.webhooks[planned.Webhook] == nil:
+		case deleted:
 			q.cancel(d)
 		case planned.Lease:
 			q.lease(d)
@@ -186,10 +199,16 @@ func (q *Queue) cancel(d *entry) {
 	d.State, d.DueAt, d.Reason, d.EndedAt = delivery.Cancelled, time.Time{}, WebhookDeleted, milliseconds(q.now())
 }
 
+const day = 24 * time.Hour
+
+// next is the lowest id that can be drawn now.
+func (q *Queue) next() triggers.ID {
+	return max(q.last+1, triggers.ID(q.now().UnixMilli())<<triggers.IDSequenceBits)
+}
+
 // draw takes n consecutive ids, above all ids drawn before and never across midnight UTC.
 func (q *Queue) draw(n int) triggers.ID {
-	const day = 24 * time.Hour
-	first := max(q.last+1, triggers.ID(q.now().UnixMilli())<<triggers.IDSequenceBits)
+	first := q.next()
 	last := first + triggers.ID(n) - 1
 	if midnight := last.Time().UTC().Truncate(day); first.Time().UTC().Truncate(day).Before(midnight) {
 		first = triggers.ID(midnight.UnixMilli()) << triggers.IDSequenceBits
@@ -208,21 +227,7 @@ func (q *Queue) Claim(
 	if err := q.fail("Claim"); err != nil {
 		return nil, time.Time{}, err
 	}
-	lines := make(map[uint32][]*entry)
-	for _, d := range q.deliveries {
-		if d.State == delivery.Waiting {
-			lines[d.Webhook] = append(lines[d.Webhook], d)
-		}
-	}
-	for webhook, line := range lines {
-		slices.SortFunc(line, func(a, b *entry) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
-		if due := line[0].DueAt; due.After(now) {
-			if next.IsZero() || due.Before(next) {
-				next = due
-			}
-			delete(lines, webhook)
-		}
-	}
+	lines := q.lines()
 	turns := slices.Sorted(maps.Keys(lines))
 	at, found := slices.BinarySearch(turns, q.cursor)
 	if found {
@@ -231,6 +236,9 @@ func (q *Queue) Claim(
 	for _, webhook := range slices.Concat(turns[at:], turns[:at]) {
 		if len(claimed) == limit {
 			break
+		}
+		if lines[webhook][0].DueAt.After(now) {
+			continue
 		}
 		room := min(free(webhook), limit-len(claimed))
 		for _, d := range lines[webhook] {
@@ -244,7 +252,26 @@ func (q *Queue) Claim(
 			room--
 		}
 	}
+	for _, line := range q.lines() {
+		if due := line[0].DueAt; due.After(now) && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
 	return claimed, next, nil
+}
+
+// lines are the waiting deliveries of each webhook, the earliest due first.
+func (q *Queue) lines() map[uint32][]*entry {
+	lines := make(map[uint32][]*entry)
+	for _, d := range q.deliveries {
+		if d.State == delivery.Waiting {
+			lines[d.Webhook] = append(lines[d.Webhook], d)
+		}
+	}
+	for _, line := range lines {
+		slices.SortFunc(line, func(a, b *entry) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
+	}
+	return lines
 }
 
 func (q *Queue) claimed(d *entry, due time.Time) delivery.Claimed {

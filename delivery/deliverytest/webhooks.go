@@ -59,7 +59,11 @@ func (q *Queue) tenant(key uint32) (*triggers.Tenant, error) {
 // revise gives the webhook a new revision.
 func (q *Queue) revise(w *triggers.Webhook, tenant *triggers.Tenant) {
 	w.Revision = int64(len(q.revisions)) + 1
-	q.revisions = append(q.revisions, delivery.RevisionOf(w, tenant))
+	revision := delivery.RevisionOf(w, tenant)
+	if len(revision.Headers) == 0 {
+		revision.Headers = nil // as it is read back from a database
+	}
+	q.revisions = append(q.revisions, revision)
 }
 
 // EachWebhook calls each with every webhook, in the order of their keys.
