@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,6 +22,8 @@ type History interface {
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
 	// Delivery is triggers.ErrNotFound when there is no such delivery.
 	Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)
+	// Hourly lists the hours of the span in which a webhook had attempts, the oldest first.
+	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 }
 
 // Resender sends an old delivery again: it is met by *delivery.Dispatcher.

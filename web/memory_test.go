@@ -33,6 +33,7 @@ type memory struct {
 	events  map[triggers.ID]*delivery.EventRecord
 	byName  map[string]delivery.Receipt
 	records []delivery.Record
+	hours   []delivery.HourCounts
 	nextID  triggers.ID
 	calls   int
 	failure error // what Dispatch answers, when not nil
@@ -272,6 +273,15 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	}
 	slices.SortFunc(found, func(a, b *triggers.Webhook) int { return order(q.PlaceOf(a), q.PlaceOf(b)) })
 	return found[:min(q.Limit, len(found))], nil
+}
+
+func (m *memory) Hourly(_ context.Context, _, _ uint32, from, to time.Time) (found []delivery.HourCounts, err error) {
+	for _, h := range m.hours {
+		if h.Hour.Add(time.Hour).After(from) && h.Hour.Before(to) {
+			found = append(found, h)
+		}
+	}
+	return found, nil
 }
 
 func has(text, part string) bool {

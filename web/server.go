@@ -116,6 +116,7 @@ func (s *Server) routes() []route {
 			{method: http.MethodDelete, path: "/:webhook", allowed: admin, handle: s.deleteWebhook},
 			{method: http.MethodPost, path: "/:webhook/actions/enable", allowed: admin, handle: s.enableWebhook},
 			{method: http.MethodPost, path: "/:webhook/actions/disable", allowed: admin, handle: s.disableWebhook},
+			{method: http.MethodGet, path: "/:webhook/stats", allowed: admin | viewer, handle: s.getStats},
 			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | viewer, handle: s.listDeliveries},
 			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | viewer, handle: s.getDelivery},
 			{method: http.MethodPost, path: "/:webhook/deliveries/:delivery/actions/resend", allowed: admin, handle: s.resendDelivery},
