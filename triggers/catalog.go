@@ -184,18 +184,22 @@ func (c *Catalog) loadCloud() error {
 			Levels: []Level{TenantLevel}, Cloud: row[4] == "cloud", Description: row[7],
 			SampleEvent: sampleCloudEvent(row[0], row[5], row[6]),
 		}
-		userLevel := strings.HasPrefix(row[3], string(UserLevel))
-		if userLevel {
+		if strings.HasPrefix(row[3], string(UserLevel)) {
 			e.Levels = append(e.Levels, UserLevel)
 		}
 		c.entries = append(c.entries, e)
 		c.cloudNames = append(c.cloudNames, e.Name)
-		c.cloud[e.Name] = &cloudType{
-			name: e.Name, segments: strings.Split(e.Name, "."),
-			kind: CloudKind{Source: row[5], CloudOnly: e.Cloud, UserLevel: userLevel},
-		}
+		c.cloud[e.Name] = newCloudType(&e, row[5])
 	}
 	return nil
+}
+
+// newCloudType is what matching and payloads need of an entry; source is the CloudEvents source of events that name none.
+func newCloudType(e *Entry, source string) *cloudType {
+	return &cloudType{
+		name: e.Name, segments: strings.Split(e.Name, "."),
+		kind: CloudKind{Source: source, CloudOnly: e.Cloud, UserLevel: slices.Contains(e.Levels, UserLevel)},
+	}
 }
 
 // readTable reads a table of the catalogue, whose first line must be the columns given.

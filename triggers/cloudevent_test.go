@@ -155,7 +155,7 @@ func TestCloudEventsRefused(t *testing.T) {
 		{"an extension that is an object", cloudText(`,"actor":{}`), "WRONG_TYPE", "actor", "an extension of a CloudEvent is a string, a number or a boolean, not an object"},
 		{"an extension of 33 bits", cloudText(`,"n":4294967296`), "OUT_OF_RANGE", "n", "a number in an extension of a CloudEvent is whole and of 32 bits, not 4294967296"},
 		{"an audience that is a number", cloudText(`,"audience":1`), "WRONG_TYPE", "audience", "audience must be a string, not a number"},
-		{"an owner that is an object", cloudText(`,"extensions":{"ownerId":{}}`), "WRONG_TYPE", "extensions.ownerId", "ownerId must be a string, not an object"},
+		{"an owner that is an object", cloudText(`,"extensions":{"ownerId":{}}`), "WRONG_TYPE", "extensions.ownerId", "extensions.ownerId must be a string, not an object"},
 		{"a long owner", cloudText(`,"ownerid":"` + strings.Repeat("x", 257) + `"`), "TOO_LONG", "ownerid", "ownerid has at most 256 characters, not 257"},
 		{"an extension twice", cloudText(`,"spaceid":"a","extensions":{"spaceid":"b"}`), "DUPLICATE_KEY", "extensions.spaceid", "the extension is given twice"},
 		{"extensions that are none", cloudText(`,"extensions":[]`), "WRONG_TYPE", "extensions", "extensions must be an object, not an array"},

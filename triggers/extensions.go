@@ -70,18 +70,10 @@ func (x *Extension) fieldName() string {
 
 // text is the value of an extension that must be a string, or null for none.
 func (x *Extension) text() (string, error) {
-	switch kind := jsontext.Value(x.Value).Kind(); kind {
-	case 'n':
+	if jsontext.Value(x.Value).Kind() == 'n' {
 		return "", nil
-	case '"':
-	default:
-		return "", Invalid(CodeWrongType, x.fieldName(), "%s must be a string, not %s", clip(x.Name), kindName(kind))
 	}
-	text, err := jsontext.AppendUnquote(nil, x.Value)
-	if err != nil {
-		return "", within(x.fieldName(), syntaxError(err))
-	}
-	return string(text), nil
+	return stringOf(x.fieldName(), x.Value)
 }
 
 // user sets a user's id unless it is known.

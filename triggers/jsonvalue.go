@@ -59,6 +59,18 @@ func checkValue(raw []byte) error {
 	return Invalid(CodeNotJSON, "", "something follows the JSON value, by byte %d", r.dec.InputOffset())
 }
 
+// stringOf is the text of a value that must be a JSON string.
+func stringOf(field string, raw []byte) (string, error) {
+	if kind := jsontext.Value(raw).Kind(); kind != '"' {
+		return "", Invalid(CodeWrongType, field, "%s must be a string, not %s", field, kindName(kind))
+	}
+	text, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return "", within(field, syntaxError(err))
+	}
+	return string(text), nil
+}
+
 // appendQuoted appends text as a JSON string with the fewest escapes; what is no UTF-8 becomes the replacement character.
 func appendQuoted(dst []byte, text string) []byte {
 	out, _ := jsontext.AppendQuote(dst, text)
