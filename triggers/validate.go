@@ -25,7 +25,7 @@ const (
 var origins = []string{"", "api", "automations", "management-console"}
 
 // Validate checks the settings that people make, whole, as they will be stored. The error is a *FieldError with the name that the JSON
-// API has for the field. What only a surface can know it checks itself: the bounds of a secret (CheckSecretLength), the filter.
+// API has for the field. What only a surface can know it checks itself: the bounds of a secret (CheckSecretLength).
 func (w *Webhook) Validate(targets Targets) error {
 	if err := w.validateTexts(); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (w *Webhook) Validate(targets Targets) error {
 	if _, err := targets.CheckURL(w.URL); err != nil {
 		return err
 	}
-	for _, check := range []func() error{w.validateTriggers, w.validateHeaders, w.validateRetry, w.validateNumbers} {
+	for _, check := range []func() error{w.validateTriggers, w.validateFilter, w.validateHeaders, w.validateRetry, w.validateNumbers} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -61,6 +61,9 @@ func (w *Webhook) validateTexts() error {
 	}
 	switch w.Level {
 	case TenantLevel:
+		if w.OwnerID != "" {
+			return Invalid(CodeNotAllowed, "ownerId", "only a webhook of user level has an owner")
+		}
 	case UserLevel:
 		if w.OwnerID == "" {
 			return Invalid(CodeRequired, "ownerId", "a webhook of user level has an owner")
@@ -113,6 +116,17 @@ func (w *Webhook) validateTriggers() error {
 		}
 	}
 	return nil
+}
+
+func (w *Webhook) validateFilter() error {
+	conditions, err := ParseFilter(w.Filter)
+	if err != nil {
+		return within("filter", err)
+	}
+	if conditions.String() != w.Conditions.String() {
+		return fmt.Errorf("webhook %s: its conditions are not those of its filter", w.ID)
+	}
+	return CheckFilter(w.Conditions, w.Triggers)
 }
 
 // reservedHeaders are those that belong to the connection, to the body, or to our signatures.

@@ -24,8 +24,10 @@ type Webhook struct {
 	DisabledAt         time.Time
 
 	Level   Level
-	OwnerID string
-	Filter  string
+	OwnerID string // of user level: whose events it hears
+	// Filter is the filter as it was written, Conditions the same, read. SetFilter sets both.
+	Filter     string
+	Conditions Filter
 
 	Headers          []Header // sent as they are
 	EncryptedHeaders []Header // sent as they are, shown by name only
@@ -47,6 +49,16 @@ type Webhook struct {
 
 	CreatedAt, UpdatedAt time.Time
 	CreatedBy, UpdatedBy string // user ids
+}
+
+// SetFilter reads a filter and makes it the webhook's. The error is a *FieldError on the field filter, and nothing has changed.
+func (w *Webhook) SetFilter(text string) error {
+	conditions, err := ParseFilter(text)
+	if err != nil {
+		return within("filter", err)
+	}
+	w.Filter, w.Conditions = conditions.String(), conditions
+	return nil
 }
 
 // Header is one custom header of a webhook.

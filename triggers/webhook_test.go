@@ -70,6 +70,13 @@ func TestValidate(t *testing.T) {
 			"eventTypes[1]", "/users hears events that have no user level, so only webhooks of tenant level can have it",
 		},
 		{"user level, no owner", func(w *triggers.Webhook) { w.Level = triggers.UserLevel }, "REQUIRED", "ownerId", "a webhook of user level has an owner"},
+		{"tenant level, an owner", func(w *triggers.Webhook) { w.OwnerID = "u1" }, "NOT_ALLOWED", "ownerId", "only a webhook of user level has an owner"},
+		{"a filter", func(w *triggers.Webhook) { _ = w.SetFilter(`username eq "x" or spaceId eq "y"`) }, "", "", ""},
+		{"a bad filter", func(w *triggers.Webhook) { w.Filter = "id" }, "FILTER", "filter", `at character 3: expected eq or ne, not ""; other operators are not part of the filter language`},
+		{
+			"a filter for other events", func(w *triggers.Webhook) { _ = w.SetFilter(`data.status eq "x"`) }, "FILTER", "filter",
+			"data.status is for webhooks whose only event type is com.qlik.v1.app.reload.finished",
+		},
 		{"no level", func(w *triggers.Webhook) { w.Level = "" }, "OUT_OF_RANGE", "level", `the level is tenant or user, not ""`},
 		{
 			"another format", func(w *triggers.Webhook) { w.Format = "xml" }, "OUT_OF_RANGE", "format",
