@@ -51,8 +51,9 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 		}
 		p.acceptances = append(p.acceptances, acceptance)
 		p.hits = d.table.Match(tenant, &event.URI, p.hits[:0])
+		properties := propertiesOf{body: body}
 		for _, hit := range p.hits {
-			d.planOne(p, hit)
+			d.planOne(p, hit, event, &properties)
 		}
 		p.ends = append(p.ends, len(p.planned))
 		if len(p.planned) > maxPlanned {
@@ -67,8 +68,9 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 	return nil
 }
 
-// planOne plans a delivery for a hit, or none when the webhook was deleted or switched off by hand meanwhile.
-func (d *Dispatcher) planOne(p *plan, hit router.Hit) {
+// planOne plans a delivery for a hit, or none when the webhook's level or filter holds the event back, or it was deleted or switched off
+// by hand meanwhile.
+func (d *Dispatcher) planOne(p *plan, hit router.Hit, event *triggers.Event, properties *propertiesOf) {
 	e := d.directory.byKey.get(hit.Webhook)
 	if e == nil {
 		return
@@ -79,8 +81,12 @@ func (d *Dispatcher) planOne(p *plan, hit router.Hit) {
 		return
 	}
 	state := Waiting
-	if switchedOff(w) {
+	switch w.Admit(event, properties.of(w)) {
+	case triggers.Admitted:
+	case triggers.HeldByState: // by the server, since it listens
 		state = Skipped
+	case triggers.HeldByLevel, triggers.HeldByFilter:
+		return
 	}
 	p.planned = append(p.planned, Planned{
 		Webhook:  hit.Webhook,
@@ -90,6 +96,18 @@ func (d *Dispatcher) planOne(p *plan, hit router.Hit) {
 		State:   state,
 	})
 	p.entries = append(p.entries, planned{entry: e, target: to})
+}
+
+// propertiesOf finds the properties in a rendered event when the first filter asks for them.
+type propertiesOf struct {
+	body, found []byte
+}
+
+func (p *propertiesOf) of(w *triggers.Webhook) []byte {
+	if p.body != nil && !w.Conditions.IsZero() {
+		p.found, p.body = payload.PropertiesOf(p.body), nil
+	}
+	return p.found
 }
 
 // reserve keeps places in memory for what may be sent as soon as it is stored.

@@ -203,7 +203,7 @@ func (s *Store) webhookOf(row *webhookRow) (*triggers.Webhook, error) {
 }
 
 func (set *settings) apply(w *triggers.Webhook) {
-	w.Description, w.Filter, w.Format = set.Description, set.Filter, set.Format
+	w.Description, w.Format = set.Description, set.Format
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = set.DisabledReason, set.DisabledReasonCode, timeOf(set.DisabledAt)
 	w.PlainSecretHeader, w.Ordered, w.TimeoutSeconds, w.RateLimit = set.PlainSecretHeader, set.Ordered, set.TimeoutSeconds, set.RateLimit
 	w.CheckCertificateRevocation, w.EnableCloudEventDelivery = set.CheckCertificateRevocation, set.EnableCloudEventDelivery
@@ -216,6 +216,26 @@ func (set *settings) apply(w *triggers.Webhook) {
 	}
 	if policy := set.Deactivation; policy != nil {
 		w.Deactivation = &triggers.DeactivationPolicy{NumberOfFailures: policy.NumberOfFailures, DaysInPast: policy.DaysInPast}
+	}
+	set.applyFilter(w)
+}
+
+// Why a webhook is off whose filter is not understood any more.
+const (
+	filterCode   = "FILTER"
+	filterReason = "its filter can no longer be read: "
+)
+
+// applyFilter reads the filter. One that was valid when it was saved and is not any more must not keep the server from starting, nor let
+// through what it was to hold back: the webhook is off until somebody mends it.
+func (set *settings) applyFilter(w *triggers.Webhook) {
+	err := w.SetFilter(set.Filter)
+	if err == nil {
+		return
+	}
+	w.Filter = set.Filter
+	if w.Enabled {
+		w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, filterReason+err.Error(), filterCode, w.UpdatedAt
 	}
 }
 

@@ -59,6 +59,7 @@ var kinds = map[string]kind{
 	triggers.CodeBadURI:         {http.StatusBadRequest, "The event's URI is not valid"},
 	triggers.CodeMissingID:      {http.StatusBadRequest, "The event's URI lacks an id"},
 	triggers.CodeMissing:        {http.StatusBadRequest, "A property that the operation needs is missing"},
+	triggers.CodeFilter:         {http.StatusBadRequest, "The filter is not valid"},
 	codeBadBody:                 {http.StatusBadRequest, "The body could not be read"},
 	codeBadPatch:                {http.StatusBadRequest, "The patch cannot be applied"},
 	codeReenter:                 {http.StatusBadRequest, "Encrypted headers must be entered again"},

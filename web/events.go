@@ -25,7 +25,7 @@ type Dispatcher interface {
 // unknownOutcomeWait is how long a client should wait before it asks again what became of an event, the commit having failed.
 const unknownOutcomeWait = time.Second
 
-// postEvents takes one event, an array of them, or one per line. This is the hot path: the body is read once, parsed in place, and
+// postEvents takes one event, an array of them, or one per line, and CloudEvents in any mode. This is the hot path: the body is read once, parsed in place, and
 // the answer is built by hand.
 func (s *Server) postEvents(c echo.Context, key *triggers.APIKey) error {
 	r := c.Request()
@@ -33,7 +33,7 @@ func (s *Server) postEvents(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	events, batch, err := s.config.Catalog.ParseEvents(r.Header.Get("Content-Type"), *buf)
+	events, batch, err := s.parseEvents(r.Header, *buf)
 	if err != nil {
 		recycle(buf)
 		return err
@@ -49,6 +49,22 @@ func (s *Server) postEvents(c echo.Context, key *triggers.APIKey) error {
 	writeJSON(c, http.StatusAccepted, *answer)
 	recycle(answer)
 	return nil
+}
+
+// parseEvents reads the events of a request; batch says that there may be several.
+func (s *Server) parseEvents(header http.Header, body []byte) (events []*triggers.Event, batch bool, err error) {
+	if !isBinaryCloudEvent(header) {
+		return s.config.Catalog.ParseEvents(header.Get("Content-Type"), body)
+	}
+	ce, err := fromHTTP(header, body)
+	if err != nil {
+		return nil, false, err
+	}
+	ev, err := s.config.Catalog.FromCloudEvent(ce)
+	if err != nil {
+		return nil, false, err
+	}
+	return []*triggers.Event{ev}, false, nil
 }
 
 // dispatchProblem says why events were not taken. Anything that is not a clear refusal leaves open whether they are stored.

@@ -41,3 +41,6 @@ func (s *Server) Authenticate(r *http.Request) error {
 	_, err := s.authenticate(r, admin)
 	return err
 }
+
+// FromHTTP reads a CloudEvent in the binary mode.
+var FromHTTP = fromHTTP

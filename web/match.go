@@ -24,8 +24,9 @@ const maxExplained = 1000
 
 // question is what a dry run asks: which webhooks would get this event?
 type question struct {
-	uri   triggers.URI
-	draft []triggers.Trigger // the triggers of a webhook that does not exist yet; nil when none was given
+	event      *triggers.Event
+	properties []byte             // of the event, as receivers would read them; nil when there are none
+	draft      []triggers.Trigger // the triggers of a webhook that does not exist yet; nil when none was given
 }
 
 // postMatch is a dry run: nothing is stored and nothing is sent. With explain=matches only the webhooks that match are told.
@@ -46,22 +47,23 @@ func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	matches, others := s.match(key.Tenant, &q.uri)
+	uri := &q.event.URI
+	matches, others := s.match(key.Tenant, q)
 	o := openObject(nil)
-	o.text("uri", q.uri.String())
+	o.text("uri", uri.String())
 	o.number("matched", int64(len(matches)))
 	if q.draft != nil {
-		o.object("draft", func(o *object) { writeVerdicts(o, router.Explain(q.draft, &q.uri)) })
+		o.object("draft", func(o *object) { writeVerdicts(o, router.Explain(q.draft, uri)) })
 	}
 	left := maxExplained
 	truncated := left < len(matches)
 	matches = matches[:min(left, len(matches))]
 	left -= len(matches)
-	o.array("matches", len(matches), func(dst []byte, i int) []byte { return appendHeard(dst, matches[i], &q.uri) })
+	o.array("matches", len(matches), func(dst []byte, i int) []byte { return appendHeard(dst, matches[i], uri) })
 	if all {
 		truncated = truncated || left < len(others)
 		others = others[:min(left, len(others))]
-		o.array("others", len(others), func(dst []byte, i int) []byte { return appendUnheard(dst, others[i], &q.uri) })
+		o.array("others", len(others), func(dst []byte, i int) []byte { return appendUnheard(dst, others[i], q) })
 	}
 	if truncated {
 		o.flag("truncated", true)
@@ -88,12 +90,11 @@ func (s *Server) readQuestion(body jsontext.Value) (*question, error) {
 			if err != nil {
 				return err
 			}
-			if q.uri, err = s.config.Catalog.ParseURI(text); err != nil {
-				return inField(name, err)
-			}
-			return nil
+			// An event of which nothing more is known: nobody owns it, and it has no properties.
+			q.event, err = s.config.Catalog.ParseEvent(append(appendText([]byte(`{"uri":`), text), '}'))
+			return err
 		case "event":
-			q.uri, err = s.eventURI(value)
+			q.event, q.properties, err = s.readEvent(value)
 			return err
 		case "draft":
 			q.draft, err = s.readDraft(value)
@@ -107,11 +108,12 @@ func (s *Server) readQuestion(body jsontext.Value) (*question, error) {
 	return &q, err
 }
 
-// eventURI reads an event as POST /events would, its properties included, and gives what it is matched by.
-func (s *Server) eventURI(value jsontext.Value) (triggers.URI, error) {
-	ev, err := s.config.Catalog.ParseEvent(value)
+// readEvent reads an event as POST /events would, its properties included.
+func (s *Server) readEvent(value jsontext.Value) (ev *triggers.Event, properties []byte, err error) {
+	var body []byte
+	ev, err = s.config.Catalog.ParseEvent(value)
 	if err == nil {
-		_, err = payload.Render(ev, time.Now())
+		body, err = payload.Render(ev, time.Now())
 	}
 	if err != nil {
 		p := problemOf(err)
@@ -120,9 +122,9 @@ func (s *Server) eventURI(value jsontext.Value) (triggers.URI, error) {
 		} else {
 			p.Field = "event." + p.Field
 		}
-		return triggers.URI{}, p
+		return nil, nil, p
 	}
-	return ev.URI, nil
+	return ev, payload.PropertiesOf(body), nil
 }
 
 // readDraft reads {"eventTypes":[…]}.
@@ -143,12 +145,13 @@ func (s *Server) readDraft(value jsontext.Value) (draft []triggers.Trigger, err 
 	return draft, err
 }
 
-// match divides a tenant's webhooks into those that would get the event, by the table in force, and the others; each by name.
-func (s *Server) match(tenant uint32, uri *triggers.URI) (matches, others []*triggers.Webhook) {
-	hits := s.config.Table.Match(tenant, uri, nil)
+// match divides a tenant's webhooks into those that would get the event, by the table in force and their own conditions, and the
+// others; each by name.
+func (s *Server) match(tenant uint32, q *question) (matches, others []*triggers.Webhook) {
+	hits := s.config.Table.Match(tenant, &q.event.URI, nil)
 	for w := range s.config.Directory.Webhooks(tenant) {
 		_, hit := slices.BinarySearchFunc(hits, w.Key, func(h router.Hit, key uint32) int { return cmp.Compare(h.Webhook, key) })
-		if hit && w.Enabled {
+		if hit && w.Admit(q.event, q.properties) == triggers.Admitted {
 			matches = append(matches, w)
 		} else {
 			others = append(others, w)
@@ -173,15 +176,22 @@ func appendHeard(dst []byte, w *triggers.Webhook, uri *triggers.URI) []byte {
 	return o.close()
 }
 
-// appendUnheard explains why a webhook would not get the event, trigger by trigger.
-func appendUnheard(dst []byte, w *triggers.Webhook, uri *triggers.URI) []byte {
+// appendUnheard explains why a webhook would not get the event: what holds it back although a trigger hears it, or trigger by trigger
+// why none does.
+func appendUnheard(dst []byte, w *triggers.Webhook, q *question) []byte {
 	o := openWebhook(dst, w)
-	e := router.Explain(w.Triggers, uri)
+	e := router.Explain(w.Triggers, &q.event.URI)
 	switch {
-	case w.DisabledReason != "":
-		o.text("why", "the webhook was disabled: "+w.DisabledReason)
+	case e.Matched:
+		admission := w.Admit(q.event, q.properties)
+		if admission == triggers.Admitted {
+			o.text("why", "the webhook has just been changed, and would get the next event")
+			break
+		}
+		o.text("why", w.WhyHeld(admission, q.event))
+		o.text("heldBy", admission.String())
 	case !w.Enabled:
-		o.text("why", "the webhook is disabled")
+		o.text("why", w.WhyHeld(triggers.HeldByState, q.event))
 	case len(w.Triggers) == 0:
 		o.text("why", "the webhook has no event types")
 	default:

@@ -24,7 +24,7 @@ func TestMatch(t *testing.T) {
 		{"webhookId":"`+anyID+`","name":"B any","enabled":true,"trigger":"/items/share","segments":[
 			{"pattern":"items","event":"items","matched":true},{"pattern":"share","event":"share","matched":true}]}],
 	"others":[
-		{"webhookId":"`+off+`","name":"C off","enabled":false,"why":"the webhook is disabled","matched":true,"triggers":[
+		{"webhookId":"`+off+`","name":"C off","enabled":false,"why":"the webhook is disabled","heldBy":"state","matched":true,"triggers":[
 			{"trigger":"/","matched":true,"segments":[{"pattern":"/","event":"items","matched":true}]}]},
 		{"webhookId":"`+near+`","name":"D near","enabled":true,"why":"no event type of the webhook hears the event","matched":false,"triggers":[
 			{"trigger":"/items/unshare","matched":false,"segments":[{"pattern":"items","event":"items","matched":true},
@@ -43,4 +43,45 @@ func TestMatch(t *testing.T) {
 	a = e.do(t, request{method: "POST", path: "/api/v1/match", key: otherKey, body: `{"uri":"` + shareURI + `"}`})
 	require.JSONEq(t, `{"uri":"`+shareURI+`","matched":0,"matches":[],"others":[]}`, a.body)
 	require.Empty(t, e.events, "a dry run stores nothing")
+}
+
+// TestMatchHeldBack asks about webhooks that a trigger of theirs would let hear the event.
+func TestMatchHeldBack(t *testing.T) {
+	e := newEdge(t)
+	with := func(name, more string) string {
+		return e.create(t, `{"name":"`+name+`","url":"https://a.example.com/","eventTypes":["/items/share","com.qlik.v1.app.created"],"enabled":true`+more+`}`)
+	}
+	mine := with("A mine", `,"level":"user","ownerId":"ann"`)
+	yours := with("B yours", `,"level":"user","ownerId":"bob"`)
+	public := with("C public", `,"filter":"properties.sharedToGroups eq \"Everyone\""`)
+	bot := with("D bot", `,"filter":"username eq \"bot\" or spaceId eq \"s1\""`)
+	ask := func(question string) (matches []string, held map[string]any) {
+		a := e.call(t, "POST", "/api/v1/match", question)
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		object, held := a.json(t), map[string]any{}
+		for _, m := range object["matches"].([]any) {
+			matches = append(matches, m.(map[string]any)["webhookId"].(string))
+		}
+		require.EqualValues(t, len(matches), object["matched"])
+		for _, m := range object["others"].([]any) {
+			m := m.(map[string]any)
+			require.NotEmpty(t, m["why"])
+			require.Equal(t, true, m["matched"])
+			held[m["webhookId"].(string)] = m["heldBy"]
+		}
+		return matches, held
+	}
+
+	matches, held := ask(`{"event":{"uri":"` + shareURI + `","ownerId":"ann","properties":{"access":"public"}}}`)
+	require.Equal(t, []string{mine, public}, matches, "the filter sees what receivers would")
+	require.Equal(t, map[string]any{yours: "level", bot: "filter"}, held)
+
+	matches, held = ask(`{"event":{"specversion":"1.0","id":"1","source":"p","type":"/items/share","subject":"` + shareURI + `","audience":"bob, eve",
+		"data":{"username":"bot","properties":{"access":"private"}}}}`)
+	require.Equal(t, []string{yours, bot}, matches)
+	require.Equal(t, map[string]any{mine: "level", public: "filter"}, held)
+
+	matches, held = ask(`{"uri":"` + shareURI + `"}`)
+	require.Empty(t, matches, "of a URI nothing more is known")
+	require.Equal(t, map[string]any{mine: "level", yours: "level", public: "filter", bot: "filter"}, held)
 }

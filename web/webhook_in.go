@@ -43,7 +43,7 @@ var members = map[string]member{
 	"name":        text(func(w *triggers.Webhook) *string { return &w.Name }),
 	"description": text(func(w *triggers.Webhook) *string { return &w.Description }),
 	"url":         text(func(w *triggers.Webhook) *string { return &w.URL }),
-	"ownerId":     (*draft).readOwner,
+	"ownerId":     text(func(w *triggers.Webhook) *string { return &w.OwnerID }),
 	"filter":      (*draft).readFilter,
 	"level":       (*draft).readLevel,
 	"eventTypes":  (*draft).readTriggers,
@@ -128,6 +128,7 @@ func (d *draft) read(body jsontext.Value) error {
 	if d.keepsSecret && !seen["secret"] && d.before != nil {
 		d.w.Secret = d.before.Secret
 	}
+	d.settleOwner()
 	return d.w.Validate(d.server.config.Targets)
 }
 
@@ -203,27 +204,30 @@ func number(of func(w *triggers.Webhook) *int) member {
 
 func (d *draft) readLevel(field string, value jsontext.Value) error {
 	level, err := textOf(field, value)
-	if err == nil && level == string(triggers.UserLevel) {
-		return triggers.Invalid(triggers.CodeNotSupported, field, "webhooks of the level user are not supported yet; use tenant")
-	}
 	d.w.Level = triggers.Level(level)
-	return err
-}
-
-func (d *draft) readOwner(field string, value jsontext.Value) error {
-	owner, err := textOf(field, value)
-	if err == nil && owner != "" {
-		return triggers.Invalid(triggers.CodeNotSupported, field, "an owner has a meaning at the level user only, which is not supported yet")
-	}
 	return err
 }
 
 func (d *draft) readFilter(field string, value jsontext.Value) error {
 	filter, err := textOf(field, value)
-	if err == nil && filter != "" {
-		return triggers.Invalid(triggers.CodeNotSupported, field, "filters are not supported yet; leave the member out")
+	if err != nil {
+		return err
 	}
-	return err
+	return d.w.SetFilter(filter)
+}
+
+// settleOwner fills in the owner that a body left out: of user level the one it had, else who made it. One that goes over to tenant
+// level loses the owner it had.
+func (d *draft) settleOwner() {
+	hadOwner := d.before != nil && d.before.OwnerID != ""
+	switch {
+	case d.w.Level == triggers.UserLevel && d.w.OwnerID == "" && hadOwner:
+		d.w.OwnerID = d.before.OwnerID
+	case d.w.Level == triggers.UserLevel && d.w.OwnerID == "":
+		d.w.OwnerID = d.w.CreatedBy
+	case d.w.Level == triggers.TenantLevel && hadOwner && d.w.OwnerID == d.before.OwnerID:
+		d.w.OwnerID = ""
+	}
 }
 
 func (d *draft) readFormat(field string, value jsontext.Value) error {

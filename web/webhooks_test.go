@@ -441,3 +441,46 @@ func TestLinksBehindAProxy(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, public.call(t, "GET", "/hooksapi/v1/webhooks", "").status)
 }
+
+// TestLevels goes between the levels, and sees who owns a webhook whose body does not say.
+func TestLevels(t *testing.T) {
+	e := newEdge(t)
+	const user = `{"name":"a","url":"https://a.example.com/","eventTypes":["/items/share"],"level":"user"}`
+	const tenant = `{"name":"a","url":"https://a.example.com/","eventTypes":["/items/share"]}`
+	id := e.create(t, user)
+	path := "/api/v1/webhooks/" + id
+	owner := func() (level, owner string) { return string(e.only(t).Level), e.only(t).OwnerID }
+	for _, step := range []struct{ name, method, body, level, owner string }{
+		{"created: its creator", "GET", "", "user", "u-admin-key"},
+		{"given away", "PATCH", `[{"op":"replace","path":"/ownerId","value":"ann"}]`, "user", "ann"},
+		{"replaced without a word of the owner", "PUT", user, "user", "ann"},
+		{"made the tenant's", "PATCH", `[{"op":"replace","path":"/level","value":"tenant"}]`, "tenant", ""},
+		{"made a user's", "PATCH", `[{"op":"replace","path":"/level","value":"user"}]`, "user", "u-admin-key"},
+		{"replaced by one of the tenant's", "PUT", tenant, "tenant", ""},
+	} {
+		a := e.call(t, step.method, path, step.body)
+		require.Less(t, a.status, 300, "%s: %s", step.name, a.body)
+		level, owner := owner()
+		require.Equal(t, step.level, level, step.name)
+		require.Equal(t, step.owner, owner, step.name)
+	}
+	a := e.call(t, "PATCH", path, `[{"op":"replace","path":"/level","value":"user"},{"op":"add","path":"/eventTypes/-","value":"/users"}]`)
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Equal(t, "eventTypes[1]", a.problem(t)["field"])
+}
+
+func TestFilters(t *testing.T) {
+	e := newEdge(t)
+	id := e.create(t, `{"name":"a","url":"https://a.example.com/","eventTypes":["/items/share"],"filter":"username ne \"bot\""}`)
+	path := "/api/v1/webhooks/" + id
+	require.Equal(t, `username ne "bot"`, e.call(t, "GET", path, "").json(t)["filter"])
+	require.Equal(t, `username ne "bot"`, e.only(t).Conditions.String())
+	require.Equal(t, http.StatusNoContent, e.call(t, "PATCH", path, `[{"op":"replace","path":"/enabled","value":true}]`).status)
+	require.Equal(t, `username ne "bot"`, e.only(t).Conditions.String(), "a patch of something else keeps it")
+
+	a := e.call(t, "PATCH", path, `[{"op":"replace","path":"/eventTypes","value":["com.qlik.v1.app.created"]}]`)
+	require.Equal(t, "FILTER", a.problem(t)["code"], "the new event types have no username")
+	require.Equal(t, http.StatusNoContent, e.call(t, "PATCH", path, `[{"op":"remove","path":"/filter"}]`).status)
+	require.True(t, e.only(t).Conditions.IsZero())
+	require.Empty(t, e.only(t).Filter)
+}

@@ -18,7 +18,8 @@ func (f *fixture) full() *triggers.Webhook {
 	w := f.webhook("Réunion \"quoted\"", "/", "/items/*/share", "/users/{ann,bob}/signIn", "com.qlik.v1.app.created")
 	w.Description, w.URL, w.Enabled = "what it is for", "https://receiver.example.com/hook?a=1&b=%20", false
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "five failures", "FAILURES", f.clock.Now().Add(-time.Hour)
-	w.Level, w.OwnerID, w.Filter = triggers.UserLevel, "owner", `id eq "x"`
+	w.Level, w.OwnerID = triggers.UserLevel, "owner"
+	require.NoError(f, w.SetFilter(`id eq "x"`))
 	w.Headers = []triggers.Header{{Name: "X-Env", Value: triggers.NewSecret("prod")}, {Name: "X-Empty"}}
 	w.EncryptedHeaders = []triggers.Header{{Name: "Authorization", Value: triggers.NewSecret("Bearer abc")}, {Name: "X-None"}}
 	w.Secret = triggers.NewSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
