@@ -7,10 +7,5 @@ func PropertiesOf(body []byte) []byte {
 	if err != nil {
 		return nil // cannot be: Render wrote it
 	}
-	for _, m := range all {
-		if m.is("properties") {
-			return m.value
-		}
-	}
-	return nil
+	return find(all, "properties")
 }
