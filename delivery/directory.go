@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,6 +144,17 @@ func (d *Directory) Tenant(key uint32) triggers.Tenant {
 		return *tenant.(*triggers.Tenant)
 	}
 	return triggers.Tenant{}
+}
+
+// Tenants are all tenants, in the order of their keys.
+func (d *Directory) Tenants() []triggers.Tenant {
+	var list []triggers.Tenant
+	d.tenants.Range(func(_, found any) bool {
+		list = append(list, *found.(*triggers.Tenant))
+		return true
+	})
+	slices.SortFunc(list, func(a, b triggers.Tenant) int { return cmp.Compare(a.Key, b.Key) })
+	return list
 }
 
 // Create stores a new webhook and sets its Key and Revision. The next event hears it.

@@ -37,7 +37,12 @@ func (s *Store) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
 	tenant.CreatedAt = timeOf(unixMilli(tenant.CreatedAt))
 	return s.write(ctx, func(w *writer) error {
 		saved := *tenant
-		err := w.db.transaction(func() error { return w.saveTenant(&saved) })
+		err := w.db.transaction(func() error {
+			if err := w.saveTenant(&saved); err != nil {
+				return err
+			}
+			return w.note(ctx, saved.Key)
+		})
 		if err != nil {
 			return fmt.Errorf("tenant %s: %w", tenant.Name, known(err))
 		}
@@ -56,7 +61,7 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 			return err
 		}
 		if other != 0 {
-			return triggers.Invalid("EXISTS", unique.field, "another tenant has %q", unique.value)
+			return triggers.Invalid(triggers.CodeExists, unique.field, "another tenant has %q", unique.value)
 		}
 	}
 	if t.Key == 0 {

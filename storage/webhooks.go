@@ -56,7 +56,10 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if revision, err = wr.revise(&created, tenant); err != nil {
 				return err
 			}
-			return wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key)
+			if err := wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key); err != nil {
+				return err
+			}
+			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
 			return fmt.Errorf("create webhook: %w", known(err))
@@ -142,7 +145,10 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 				}
 			}
 			args := append([]driver.Value{updated.Revision}, row.values()...)
-			return wr.db.run(updateWebhook, append(args, int64(updated.Key))...)
+			if err := wr.db.run(updateWebhook, append(args, int64(updated.Key))...); err != nil {
+				return err
+			}
+			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, known(err))
@@ -183,7 +189,10 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 			if err := w.db.run(`DELETE FROM member WHERE webhook = ?`, key); err != nil {
 				return err
 			}
-			return w.db.run(`DELETE FROM webhook WHERE key = ?`, key)
+			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
+				return err
+			}
+			return w.note(ctx, tenant)
 		})
 		if err == nil {
 			delete(w.webhooks, uint32(key)) //nolint:gosec // a key

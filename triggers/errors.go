@@ -37,6 +37,7 @@ const (
 	CodeOutOfRange     = "OUT_OF_RANGE"
 	CodeNotAllowed     = "NOT_ALLOWED"
 	CodeNotSupported   = "NOT_SUPPORTED"
+	CodeExists         = "EXISTS"                 // another one has it
 	CodeFilter         = "FILTER"                 // the syntax of a filter, or an attribute that no chosen trigger's events have
 	CodeMediaType      = "UNSUPPORTED_MEDIA_TYPE" // wraps ErrMediaType
 )

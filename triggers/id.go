@@ -22,6 +22,7 @@ func (id ID) Time() time.Time { return time.UnixMilli(int64(id) >> IDSequenceBit
 const (
 	eventPrefix    = "evt_"
 	deliveryPrefix = "dlv_"
+	auditPrefix    = "aud_"
 	idTextLength   = 13
 )
 
@@ -41,6 +42,12 @@ func (id ID) Event() string { return id.text(eventPrefix) }
 
 // Delivery is the public form of a delivery's number: dlv_ and 13 characters that sort by time. It is the webhook-id header.
 func (id ID) Delivery() string { return id.text(deliveryPrefix) }
+
+// Audit is the public form of the number of a row of the audit: aud_ and 13 characters that sort by time.
+func (id ID) Audit() string { return id.text(auditPrefix) }
+
+// ParseAuditID reads the public form of an audit row's number; false for anything else.
+func ParseAuditID(text string) (ID, bool) { return parseID(text, auditPrefix) }
 
 // ParseEventID reads the public form of an event's number; false for anything else.
 func ParseEventID(text string) (ID, bool) { return parseID(text, eventPrefix) }

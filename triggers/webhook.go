@@ -151,4 +151,5 @@ type APIKey struct {
 	Expires  time.Time // zero: never
 	Revoked  bool
 	Created  time.Time
+	LastUsed time.Time // zero: never; stored up to a minute late
 }

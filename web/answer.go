@@ -129,8 +129,8 @@ func writeJSON(c echo.Context, status int, body []byte) {
 	_, _ = c.Response().Write(body) // the client may be gone: nothing is left to tell it
 }
 
-// writeNothing writes an answer without a body.
-func writeNothing(c echo.Context, status int) { c.Response().WriteHeader(status) }
+// writeNoContent writes 204.
+func writeNoContent(c echo.Context) { c.Response().WriteHeader(http.StatusNoContent) }
 
 // Requests are logged in one line each, without header values, query values or bodies: those may hold secrets.
 

@@ -1,10 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -21,6 +25,7 @@ const (
 	user
 	emitter
 	viewer
+	operator // a key that says so, whatever its role
 	anyone
 )
 
@@ -41,6 +46,11 @@ func roleBit(r triggers.Role) roles {
 // KeyStore is where API keys are kept.
 type KeyStore interface {
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
+	AddAPIKey(ctx context.Context, k triggers.APIKey) error
+	// RevokeAPIKey is triggers.ErrNotFound when the tenant has no such key.
+	RevokeAPIKey(ctx context.Context, tenant uint32, id string) error
+	// NoteKeyUse stores when keys, named by their ids, were last used.
+	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
 }
 
 // maxKeyLength bounds what is hashed for a stranger, in bytes.
@@ -48,25 +58,96 @@ const maxKeyLength = 256
 
 // keyring holds every key in memory by the hash of its text. It is replaced whole, so readers take no lock.
 type keyring struct {
-	byHash atomic.Pointer[map[[sha256.Size]byte]*triggers.APIKey]
+	changing sync.Mutex // held while a key is added or revoked, in the store and here
+	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
 }
 
+// heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
+type heldKey struct {
+	triggers.APIKey
+	use *keyUse
+}
+
+// keyUse is when a key was last used, in Unix milliseconds.
+type keyUse struct{ last, stored atomic.Int64 }
+
+// useStep is how much later a use must be to be worth a write to memory that all cores share, in milliseconds.
+const useStep = 1000
+
+func (u *keyUse) note(at time.Time) {
+	if ms := at.UnixMilli(); ms >= u.last.Load()+useStep {
+		u.last.Store(ms)
+	}
+}
+
+func (k *heldKey) lastUsed() time.Time {
+	ms := k.use.last.Load()
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// live reports whether the key opens anything at the time given.
+func live(k *triggers.APIKey, at time.Time) bool {
+	return !k.Revoked && (k.Expires.IsZero() || at.Before(k.Expires))
+}
+
+func (k *keyring) all() map[[sha256.Size]byte]*heldKey {
+	if byHash := k.byHash.Load(); byHash != nil {
+		return *byHash
+	}
+	return nil
+}
+
+// replace takes the keys for all there are. The caller holds changing.
 func (k *keyring) replace(keys []triggers.APIKey) {
-	byHash := make(map[[sha256.Size]byte]*triggers.APIKey, len(keys))
-	for i := range keys {
-		byHash[keys[i].Hash] = &keys[i]
+	before := k.all()
+	byHash := make(map[[sha256.Size]byte]*heldKey, len(keys))
+	for _, key := range keys {
+		held := &heldKey{APIKey: key, use: new(keyUse)}
+		if old := before[key.Hash]; old != nil {
+			held.use = old.use
+		} else if !key.LastUsed.IsZero() {
+			held.use.last.Store(key.LastUsed.UnixMilli())
+			held.use.stored.Store(key.LastUsed.UnixMilli())
+		}
+		byHash[key.Hash] = held
 	}
 	k.byHash.Store(&byHash)
 }
 
+// put takes up one key, new or changed. The caller holds changing.
+func (k *keyring) put(key triggers.APIKey) {
+	byHash := maps.Clone(k.all())
+	held := &heldKey{APIKey: key, use: new(keyUse)}
+	if old := byHash[key.Hash]; old != nil {
+		held.use = old.use
+	}
+	byHash[key.Hash] = held
+	k.byHash.Store(&byHash)
+}
+
+// of are a tenant's keys, the oldest first.
+func (k *keyring) of(tenant uint32) []*heldKey {
+	var list []*heldKey
+	for _, key := range k.all() {
+		if key.Tenant == tenant {
+			list = append(list, key)
+		}
+	}
+	slices.SortFunc(list, func(a, b *heldKey) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+	return list
+}
+
 // find looks a key up by its text; nil when there is none. Only the hash is compared, so the time taken tells nothing of a key's
 // text, and one look-up costs the same whether the key is known or not.
-func (k *keyring) find(text string) *triggers.APIKey {
+func (k *keyring) find(text string) *heldKey {
 	if text == "" || len(text) > maxKeyLength {
 		return nil
 	}
 	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) //nolint:gosec // read only, and not kept
-	return (*k.byHash.Load())[sum]
+	return k.all()[sum]
 }
 
 const bearer = "Bearer "
@@ -81,27 +162,59 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}
 	key := s.keys.find(strings.TrimSpace(header[len(bearer):]))
+	at := time.Now()
 	switch {
 	case key == nil:
 		return nil, unauthorized("the API key is not known")
 	case key.Revoked:
 		return nil, unauthorized("the API key was revoked")
-	case !key.Expires.IsZero() && !time.Now().Before(key.Expires):
+	case !live(&key.APIKey, at):
 		return nil, unauthorized("the API key has expired")
-	case roleBit(key.Role)&allowed == 0:
-		return nil, fault(codeForbidden, "a key of the role "+string(key.Role)+" may not do this")
 	}
-	return key, nil
+	key.use.note(at)
+	switch {
+	case roleBit(key.Role)&allowed != 0, key.Operator && allowed&operator != 0:
+		return &key.APIKey, nil
+	case allowed == operator:
+		return nil, fault(codeForbidden, "only an operator's key may do this")
+	}
+	return nil, fault(codeForbidden, "a key of the role "+string(key.Role)+" may not do this")
 }
 
 func unauthorized(detail string) *problem { return fault(codeUnauthorized, detail) }
 
 // ReloadKeys reads all API keys anew. Requests that are under way keep the keys they came with.
 func (s *Server) ReloadKeys(ctx context.Context) error {
+	s.keys.changing.Lock()
+	defer s.keys.changing.Unlock()
 	keys, err := s.config.Keys.APIKeys(ctx)
 	if err != nil {
 		return err
 	}
 	s.keys.replace(keys)
+	return nil
+}
+
+// SaveKeyUse stores when keys were last used, those only that were used since it was stored before.
+func (s *Server) SaveKeyUse(ctx context.Context) error {
+	used := make(map[string]time.Time)
+	var saved []func()
+	for _, key := range s.keys.all() {
+		last := key.use.last.Load()
+		if last == key.use.stored.Load() {
+			continue
+		}
+		used[key.ID] = time.UnixMilli(last)
+		saved = append(saved, func() { key.use.stored.Store(last) })
+	}
+	if len(used) == 0 {
+		return nil
+	}
+	if err := s.config.Keys.NoteKeyUse(ctx, used); err != nil {
+		return err
+	}
+	for _, note := range saved {
+		note()
+	}
 	return nil
 }

@@ -29,6 +29,7 @@ const (
 	codeReadOnly          = "READ_ONLY"
 	codeReenter           = "REENTER_HEADERS"
 	codeWebhookLimit      = "WEBHOOK_LIMIT"
+	codeLastAdminKey      = "LAST_ADMIN_KEY"
 	codeOverloaded        = "OVERLOADED"
 	codeOutcomeUnknown    = "OUTCOME_UNKNOWN"
 	codeUnavailable       = "UNAVAILABLE"
@@ -71,6 +72,8 @@ var kinds = map[string]kind{
 	codeTimeout:                 {http.StatusRequestTimeout, "The request did not arrive in time"},
 	codeEventConflict:           {http.StatusConflict, "The event's identity is taken by another event"},
 	codeReadOnly:                {http.StatusConflict, "A read-only member cannot be changed"},
+	triggers.CodeExists:         {http.StatusConflict, "Another one has it already"},
+	codeLastAdminKey:            {http.StatusConflict, "The tenant would be left without an admin"},
 	triggers.CodeTooLarge:       {http.StatusRequestEntityTooLarge, "The request is too large"},
 	codeTooManyDeliveries:       {http.StatusRequestEntityTooLarge, "The batch leads to too many deliveries"},
 	triggers.CodeMediaType:      {http.StatusUnsupportedMediaType, "The content type is not accepted"},

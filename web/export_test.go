@@ -17,7 +17,7 @@ func (s *Server) Routes() []Route {
 		for _, role := range []struct {
 			bit  roles
 			name string
-		}{{admin, "admin"}, {user, "user"}, {emitter, "emitter"}, {viewer, "viewer"}} {
+		}{{admin, "admin"}, {user, "user"}, {emitter, "emitter"}, {viewer, "viewer"}, {operator, "operator"}} {
 			if r.allowed&role.bit != 0 {
 				row.Roles = append(row.Roles, role.name)
 			}

@@ -25,6 +25,9 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	keys     []triggers.APIKey
+	tenants  []triggers.Tenant
+	audit    []delivery.Change
+	uses     map[string]time.Time
 	webhooks map[uint32]*triggers.Webhook
 	nextKey  uint32
 	limit    int
@@ -40,13 +43,14 @@ type memory struct {
 }
 
 const (
-	adminKey   = "admin-key"
-	emitterKey = "emitter-key"
-	viewerKey  = "viewer-key"
-	userKey    = "user-key"
-	otherKey   = "other-tenant-key"
-	expiredKey = "expired-key"
-	revokedKey = "revoked-key"
+	adminKey    = "admin-key"
+	emitterKey  = "emitter-key"
+	viewerKey   = "viewer-key"
+	userKey     = "user-key"
+	otherKey    = "other-tenant-key"
+	expiredKey  = "expired-key"
+	revokedKey  = "revoked-key"
+	operatorKey = "operator-key"
 )
 
 func newMemory() *memory {
@@ -61,16 +65,101 @@ func newMemory() *memory {
 			key(adminKey, 1, triggers.RoleAdmin), key(emitterKey, 1, triggers.RoleEmitter), key(viewerKey, 1, triggers.RoleViewer),
 			key(userKey, 1, triggers.RoleUser), key(otherKey, 2, triggers.RoleAdmin),
 			key(expiredKey, 1, triggers.RoleAdmin), key(revokedKey, 1, triggers.RoleAdmin),
+			key(operatorKey, 1, triggers.RoleAdmin),
 		},
 	}
 	m.keys[5].Expires = time.Unix(1, 0)
 	m.keys[6].Revoked = true
+	m.keys[7].Operator = true
+	m.tenants = []triggers.Tenant{
+		{Key: 1, Name: "default", PortalID: "0123456789ABCDEF", PortalURL: "https://portal.example.com/"},
+		{Key: 2, Name: "other", PortalID: "FEDCBA9876543210", PortalURL: "https://other.example.com/"},
+	}
 	return m
 }
 
 func (m *memory) APIKeys(context.Context) ([]triggers.APIKey, error) { return m.keys, nil }
 
-func (m *memory) Create(_ context.Context, w *triggers.Webhook) error {
+func (m *memory) AddAPIKey(ctx context.Context, k triggers.APIKey) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys = append(m.keys, k)
+	m.note(ctx, k.Tenant)
+	return nil
+}
+
+func (m *memory) RevokeAPIKey(ctx context.Context, tenant uint32, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.keys {
+		if m.keys[i].ID == id && m.keys[i].Tenant == tenant {
+			m.keys[i].Revoked = true
+			m.note(ctx, tenant)
+			return nil
+		}
+	}
+	return triggers.ErrNotFound
+}
+
+func (m *memory) NoteKeyUse(_ context.Context, used map[string]time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uses = used
+	return nil
+}
+
+// note keeps the change that ctx carries.
+func (m *memory) note(ctx context.Context, tenant uint32) {
+	if change := delivery.ChangeIn(ctx); change != nil {
+		row := *change
+		m.nextID++
+		row.ID, row.Tenant = m.nextID, tenant
+		m.audit = append(m.audit, row)
+	}
+}
+
+func (m *memory) Changes(_ context.Context, q delivery.ChangeQuery) ([]delivery.Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []delivery.Change
+	for _, c := range m.audit {
+		after := q.After == 0 || (q.OldestFirst && c.ID > q.After) || (!q.OldestFirst && c.ID < q.After)
+		if c.Tenant == q.Tenant && after && (q.Action == "" || q.Action == c.Action) && (q.Object == "" || q.Object == c.Object) &&
+			(q.ObjectID == "" || q.ObjectID == c.ObjectID) {
+			found = append(found, c)
+		}
+	}
+	if !q.OldestFirst {
+		slices.Reverse(found)
+	}
+	return found[:min(q.Limit, len(found))], nil
+}
+
+func (m *memory) Tenants() []triggers.Tenant {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.tenants)
+}
+
+func (m *memory) Tenant(key uint32) triggers.Tenant {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tenants[key-1]
+}
+
+func (m *memory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if tenant.Key == 0 {
+		tenant.Key = uint32(len(m.tenants) + 1)
+		m.tenants = append(m.tenants, *tenant)
+	}
+	m.tenants[tenant.Key-1] = *tenant
+	m.note(ctx, tenant.Key)
+	return nil
+}
+
+func (m *memory) Create(ctx context.Context, w *triggers.Webhook) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.webhooks) >= m.limit {
@@ -79,6 +168,7 @@ func (m *memory) Create(_ context.Context, w *triggers.Webhook) error {
 	m.nextKey++
 	w.Key = m.nextKey
 	m.put(w)
+	m.note(ctx, w.Tenant)
 	return nil
 }
 
@@ -92,7 +182,7 @@ func (m *memory) put(w *triggers.Webhook) {
 	}
 }
 
-func (m *memory) Update(_ context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error) (*triggers.Webhook, error) {
+func (m *memory) Update(ctx context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error) (*triggers.Webhook, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	stored, err := m.byID(tenant, id)
@@ -104,10 +194,11 @@ func (m *memory) Update(_ context.Context, tenant uint32, id triggers.WebhookID,
 		return nil, err
 	}
 	m.put(&w)
+	m.note(ctx, tenant)
 	return &w, nil
 }
 
-func (m *memory) Delete(_ context.Context, tenant uint32, id triggers.WebhookID) error {
+func (m *memory) Delete(ctx context.Context, tenant uint32, id triggers.WebhookID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, err := m.byID(tenant, id)
@@ -116,6 +207,7 @@ func (m *memory) Delete(_ context.Context, tenant uint32, id triggers.WebhookID)
 	}
 	delete(m.webhooks, w.Key)
 	m.table.Remove(tenant, w.Key)
+	m.note(ctx, tenant)
 	return nil
 }
 
@@ -299,10 +391,6 @@ func (m *memory) stored() int {
 type directory struct{ *memory }
 
 func (d directory) Webhooks(tenant uint32) iter.Seq[*triggers.Webhook] { return d.AllWebhooks(tenant) }
-
-func (directory) Tenant(key uint32) triggers.Tenant {
-	return triggers.Tenant{Key: key, Name: "default"}
-}
 
 // only is the one webhook there is.
 func (e *edge) only(tb testing.TB) *triggers.Webhook {

@@ -42,6 +42,7 @@ type Config struct {
 	Resender   Resender
 	History    History
 	Keys       KeyStore
+	Audit      AuditLog
 	// Targets says which URLs a webhook may have.
 	Targets triggers.Targets
 	// MaxWebhooks bounds the webhooks of one tenant; 0 is DefaultMaxWebhooks.
@@ -71,7 +72,8 @@ type Server struct {
 	echo     *echo.Echo
 	http     *http.Server
 	keys     keyring
-	prefix   string // of PublicURL's path, without a slash at its end
+	tenancy  sync.Mutex // held while a tenant is made or changed
+	prefix   string     // of PublicURL's path, without a slash at its end
 	metrics  *metrics
 	stopping atomic.Bool
 	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
@@ -99,6 +101,16 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
+
+		{method: http.MethodGet, path: "/api/v1/tenants", allowed: operator, handle: s.listTenants},
+		{method: http.MethodPost, path: "/api/v1/tenants", allowed: operator, handle: s.createTenant},
+		{method: http.MethodGet, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.getTenant},
+		{method: http.MethodPatch, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.patchTenant},
+		{method: http.MethodGet, path: "/api/v1/api-keys", allowed: admin | viewer, handle: s.listKeys},
+		{method: http.MethodPost, path: "/api/v1/api-keys", allowed: admin, handle: s.createKey},
+		{method: http.MethodGet, path: "/api/v1/api-keys/:key", allowed: admin | viewer, handle: s.getKey},
+		{method: http.MethodDelete, path: "/api/v1/api-keys/:key", allowed: admin, handle: s.revokeKey},
+		{method: http.MethodGet, path: "/api/v1/audit", allowed: admin | viewer, handle: s.listAudit},
 
 		{method: http.MethodGet, path: "/healthz", allowed: anyone, handle: s.getHealth, quiet: true},
 		{method: http.MethodGet, path: "/readyz", allowed: anyone, handle: s.getReady, quiet: true},

@@ -11,12 +11,15 @@ import (
 
 // appendWebhook writes a webhook as every answer shows it: secrets never, encrypted headers by name.
 func appendWebhook(dst []byte, w *triggers.Webhook) []byte {
-	return webhookObject(dst, w, func(o *object) {
-		o.array("encryptedHeaders", len(w.EncryptedHeaders), func(dst []byte, i int) []byte {
-			return appendText(dst, w.EncryptedHeaders[i].Name)
-		})
-		o.flag("secretKeyAdded", !w.Secret.IsZero())
+	return webhookObject(dst, w, func(o *object) { writeGuarded(o, w) })
+}
+
+// writeGuarded tells of what must not be shown that it is there.
+func writeGuarded(o *object, w *triggers.Webhook) {
+	o.array("encryptedHeaders", len(w.EncryptedHeaders), func(dst []byte, i int) []byte {
+		return appendText(dst, w.EncryptedHeaders[i].Name)
 	})
+	o.flag("secretKeyAdded", !w.Secret.IsZero())
 }
 
 // webhookObject writes a webhook; guarded writes the members that stand for what must not be shown.

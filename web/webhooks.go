@@ -32,6 +32,10 @@ type Directory interface {
 	Webhooks(tenant uint32) iter.Seq[*triggers.Webhook]
 	// Tenant is the zero value when there is none.
 	Tenant(key uint32) triggers.Tenant
+	// Tenants are all, in the order of their keys.
+	Tenants() []triggers.Tenant
+	// SaveTenant adds a tenant, drawing its Key, or changes it; a *triggers.FieldError when another has its name or portal id.
+	SaveTenant(ctx context.Context, tenant *triggers.Tenant) error
 }
 
 // createWebhook answers 201 with the webhook as it was stored.
@@ -51,7 +55,9 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err := s.decodeNew(w, body); err != nil {
 		return err
 	}
-	if err := s.config.Directory.Create(c.Request().Context(), w); err != nil {
+	ctx, change := audited(c, key, webhookCreate, w.ID.String())
+	change.After = auditedWebhook(w, nil)
+	if err := s.config.Directory.Create(ctx, w); err != nil {
 		if errors.Is(err, triggers.ErrLimit) {
 			return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
 		}
@@ -89,7 +95,7 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	w, err := s.update(c, key, func(w *triggers.Webhook) error { return s.decodeWhole(w, body) })
+	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.decodeWhole(w, body) })
 	if err != nil {
 		return err
 	}
@@ -107,41 +113,43 @@ func (s *Server) patchWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.update(c, key, func(w *triggers.Webhook) error { return s.patch(w, patch) }); err != nil {
+	if _, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.patch(w, patch) }); err != nil {
 		return err
 	}
-	writeNothing(c, http.StatusNoContent)
+	writeNoContent(c)
 	return nil
 }
 
 // deleteWebhook answers without a body. The webhook's history stays.
 func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
-	id, err := webhookParam(c)
+	w, err := s.webhook(c, key)
 	if err != nil {
 		return err
 	}
-	if err := s.config.Directory.Delete(c.Request().Context(), key.Tenant, id); err != nil {
+	ctx, change := audited(c, key, webhookDelete, w.ID.String())
+	change.Before = auditedWebhook(w, nil)
+	if err := s.config.Directory.Delete(ctx, key.Tenant, w.ID); err != nil {
 		return webhookError("delete", err)
 	}
-	writeNothing(c, http.StatusNoContent)
+	writeNoContent(c)
 	return nil
 }
 
 func (s *Server) enableWebhook(c echo.Context, key *triggers.APIKey) error {
-	return s.switchWebhook(c, key, true)
+	return s.switchWebhook(c, key, webhookEnable)
 }
 
 func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
-	return s.switchWebhook(c, key, false)
+	return s.switchWebhook(c, key, webhookDisable)
 }
 
 // switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
-func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, on bool) error {
+func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action) error {
 	if err := noMembers(c.Request()); err != nil {
 		return err
 	}
-	w, err := s.update(c, key, func(w *triggers.Webhook) error {
-		w.Enabled = on
+	w, err := s.update(c, key, done, func(w *triggers.Webhook) error {
+		w.Enabled = done == webhookEnable
 		forgetReason(w)
 		return w.Validate(s.config.Targets)
 	})
@@ -153,20 +161,24 @@ func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, on bool) er
 }
 
 // update changes the webhook that the path names, and notes who did it.
-func (s *Server) update(c echo.Context, key *triggers.APIKey, change func(w *triggers.Webhook) error) (*triggers.Webhook, error) {
+func (s *Server) update(
+	c echo.Context, key *triggers.APIKey, done action, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
 	id, err := webhookParam(c)
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.config.Directory.Update(c.Request().Context(), key.Tenant, id, func(w *triggers.Webhook) error {
-		wasOn := w.Enabled
-		if err := change(w); err != nil {
+	ctx, change := audited(c, key, done, id.String())
+	w, err := s.config.Directory.Update(ctx, key.Tenant, id, func(w *triggers.Webhook) error {
+		before := *w
+		if err := apply(w); err != nil {
 			return err
 		}
-		if w.Enabled && !wasOn {
+		if w.Enabled && !before.Enabled {
 			forgetReason(w)
 		}
 		w.UpdatedAt, w.UpdatedBy = now(), key.UserID
+		change.Before, change.After = auditedWebhook(&before, nil), auditedWebhook(w, &before)
 		return nil
 	})
 	if err != nil {

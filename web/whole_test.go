@@ -95,7 +95,7 @@ func newWhole(t *testing.T, file string, to *receiver) *whole {
 	})
 	w := &whole{edge: edge{log: &logbook{}}, receiver: to, store: store}
 	w.server, err = web.New(ctx, web.Config{
-		Catalog: triggers.Default(), Dispatcher: dispatcher, Resender: dispatcher, Table: table, Directory: dir, History: store, Keys: store,
+		Catalog: triggers.Default(), Dispatcher: dispatcher, Resender: dispatcher, Table: table, Directory: dir, History: store, Keys: store, Audit: store,
 		Targets: targets, MaxWebhooks: 5, Checks: []web.Check{{Name: "store", Ready: store.Ping}},
 	})
 	require.NoError(t, err)

@@ -41,6 +41,9 @@ const drainTimeout = 25 * time.Second
 // retainInterval is the time between looks for history that is past its retention.
 const retainInterval = time.Hour
 
+// keyUseInterval is how late the last use of an API key is stored at most.
+const keyUseInterval = 30 * time.Second
+
 // serverConfig is what a server is built from.
 type serverConfig struct {
 	listener     net.Listener // closed with the server
@@ -110,7 +113,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	})
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: triggers.Default(), Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
-		History: store, Keys: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
+		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{{Name: "store", Ready: store.Ping}},
 	})
@@ -212,6 +215,7 @@ func (s *server) serve(ctx context.Context) error {
 	defer stop()
 	s.dispatcher.Start()
 	s.background.Go(func() { s.retain(background) })
+	s.background.Go(func() { s.noteKeyUse(background) })
 	ended := make(chan error, 1)
 	go func() { ended <- s.web.Serve(s.config.listener) }()
 
@@ -235,6 +239,9 @@ func (s *server) serve(ctx context.Context) error {
 		s.config.log.Warn("attempts cut off", "err", err)
 	}
 	s.background.Wait()
+	if err := s.web.SaveKeyUse(drain); err != nil {
+		s.config.log.Warn("last use of API keys not stored", "err", err)
+	}
 	if err := s.store.Close(); err != nil {
 		return errors.Join(failed, fmt.Errorf("close store: %w", err))
 	}
@@ -253,6 +260,22 @@ func (s *server) retain(ctx context.Context) {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// noteKeyUse stores every keyUseInterval when API keys were last used, until ctx ends.
+func (s *server) noteKeyUse(ctx context.Context) {
+	tick := time.NewTicker(keyUseInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := s.web.SaveKeyUse(ctx); err != nil && ctx.Err() == nil {
+			s.config.log.Error("store last use of API keys", "err", err)
 		}
 	}
 }

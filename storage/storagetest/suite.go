@@ -21,6 +21,8 @@ type Store interface {
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
 	AddAPIKey(ctx context.Context, key triggers.APIKey) error
 	RevokeAPIKey(ctx context.Context, tenant uint32, id string) error
+	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
+	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	Retain(ctx context.Context, before time.Time) error
@@ -53,6 +55,9 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"a tenant is added and changed", testTenant},
 		{"another portal URL revises the tenant's webhooks", testTenantURL},
 		{"keys are added and revoked", testAPIKeys},
+		{"changes are noted with what they change", testAudit},
+		{"changes are filtered and paged", testAuditPages},
+		{"changes outlive history", testAuditRetained},
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
 		{"deliveries are filtered", testHistoryFilters},
 		{"attempts are counted by the hour", testHourly},

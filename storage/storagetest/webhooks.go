@@ -300,6 +300,9 @@ func testAPIKeys(f *fixture) {
 	require.NoError(f, f.store.RevokeAPIKey(f.Context(), f.tenant, second.ID))
 	require.NoError(f, f.store.RevokeAPIKey(f.Context(), f.tenant, second.ID), "revoked is revoked")
 	second.Revoked = true
+	first.LastUsed = f.clock.Now().Add(time.Minute)
+	require.NoError(f, f.store.NoteKeyUse(f.Context(), map[string]time.Time{first.ID: first.LastUsed}))
+	require.NoError(f, f.store.NoteKeyUse(f.Context(), map[string]time.Time{first.ID: f.clock.Now()}), "the later use counts")
 	f.store = f.reopen()
 	keys, err := f.store.APIKeys(f.Context())
 	require.NoError(f, err)

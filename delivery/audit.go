@@ -1,0 +1,51 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"portalhook/triggers"
+)
+
+// Change is one row of the audit: what somebody with a key changed.
+type Change struct {
+	// ID is the store's number of the row, which sorts by time; the store draws it.
+	ID triggers.ID
+	// Tenant is the one whose thing was changed, whoever's key it was. The zero value is the tenant that the change makes.
+	Tenant uint32
+	KeyID  string // of the API key; never its text
+	UserID string // of the key
+	Action string // the kind of the object, a dot and what was done: webhook.update
+	// Object is the kind of what was changed: webhook, tenant or api-key.
+	Object   string
+	ObjectID string
+	// Before and After are JSON with every secret masked; Before is nil when the object was made, After when it was removed.
+	Before, After []byte
+	TraceID       string // of the request
+}
+
+// ChangeQuery asks for a page of a tenant's audit.
+type ChangeQuery struct {
+	Tenant uint32
+	// From and To bound the time of the change: not before From, before To. Zero is no bound.
+	From, To                 time.Time
+	Action, Object, ObjectID string // empty: any; ObjectID needs Object
+	OldestFirst              bool
+	After                    triggers.ID // the last row of the page before; 0: the first page
+	Limit                    int
+}
+
+type auditKey struct{}
+
+// Audited gives a context under which a store writes change beside what it stores, in the same transaction. It travels there in the
+// context, as a trace does, because nothing on the way has any business with it; until the call has returned, it may be filled in
+// by whoever holds it, such as the function that changes a webhook.
+func Audited(ctx context.Context, change *Change) context.Context {
+	return context.WithValue(ctx, auditKey{}, change)
+}
+
+// ChangeIn is the change that a context carries; nil when there is none.
+func ChangeIn(ctx context.Context) *Change {
+	change, _ := ctx.Value(auditKey{}).(*Change)
+	return change
+}
