@@ -21,6 +21,8 @@ type commandLine struct {
 	Listen   listenCommand   `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
 	Match    matchCommand    `cmd:"" help:"Ask a server which webhooks would get an event, and why."`
 	Triggers triggersCommand `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
+	Tenants  tenantsCommand  `cmd:"" help:"List, make and change tenants."`
+	Keys     keysCommand     `cmd:"" help:"List, make and revoke API keys."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
