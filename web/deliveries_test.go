@@ -138,7 +138,7 @@ func TestGetDelivery(t *testing.T) {
 		}
 		r.Events = []payload.Event{{ID: r.EventID, URI: triggers.URI{Resource: triggers.Items}, Body: []byte(`{"username":"<jdoe>","when":12345678901234567890}`)}}
 		r.Attempts = []delivery.Attempt{{
-			Number: 1, StartedAt: at, Total: 1500 * time.Microsecond, Outcome: "failed", StatusCode: 500,
+			Number: 1, StartedAt: at, Total: 1500 * time.Microsecond, Outcome: "rejected", StatusCode: 500,
 			Signed:          [][2]string{{"webhook-id", r.ID.Delivery()}},
 			ResponseHeaders: [][2]string{{"Set-Cookie", "a"}, {"X-A", "1"}, {"set-cookie", "b"}}, ResponseBody: []byte("no \xff luck"), Truncated: true,
 		}}
@@ -160,7 +160,7 @@ func TestGetDelivery(t *testing.T) {
 		`"authorization":"**OMITTED**","webhook-id":"`+id+`"},"body":{"info":{"webhookName":"Shares","webhookId":"`+webhook+`",`+
 		`"portalURL":"https://portal.example.com/","when":1763848800000},"events":[{"username":"<jdoe>","when":12345678901234567890}],"properties":{}}},`+
 		`"response":{"statusCode":500,"headers":{"Set-Cookie":"a, b","X-A":"1"},"body":"no `+"\uFFFD"+` luck","truncated":true},`+
-		`"attemptLog":[{"number":1,"startedAt":"2025-11-22T22:00:00.000Z","outcome":"failed","statusCode":500,"totalMs":1.5}]}`, a.body)
+		`"attemptLog":[{"number":1,"startedAt":"2025-11-22T22:00:00.000Z","outcome":"rejected","statusCode":500,"totalMs":1.5}]}`, a.body)
 
 	again := e.call(t, "POST", path+"/actions/resend", "")
 	require.Equal(t, http.StatusCreated, again.status, again.body)

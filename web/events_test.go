@@ -178,7 +178,7 @@ func TestBuffersAreNotShared(t *testing.T) {
 				r := httptest.NewRequest(http.MethodPost, "/api/v1/events", strings.NewReader(body))
 				r.Header.Set("Authorization", "Bearer "+adminKey)
 				r.Header.Set("Content-Type", "application/json")
-				e.server.ServeHTTP(w, r)
+				e.handler.ServeHTTP(w, r)
 			}
 		})
 	}

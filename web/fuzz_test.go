@@ -71,7 +71,7 @@ func FuzzQueries(f *testing.F) {
 			r.URL = &url.URL{Path: path, RawQuery: query}
 			r.Header.Set("Authorization", "Bearer "+adminKey)
 			w := httptest.NewRecorder()
-			e.server.ServeHTTP(w, r)
+			e.handler.ServeHTTP(w, r)
 			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body)
 		}
 	})

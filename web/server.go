@@ -79,6 +79,9 @@ type Server struct {
 	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
 	triggers func() ([]byte, error)
 	types    func() []byte
+	// So are those of GET /openapi.json and GET /docs.
+	openAPI func() ([]byte, error)
+	docs    func() ([]byte, error)
 }
 
 // handler answers one request of a caller who may make it; key is nil where anyone may.
@@ -101,6 +104,8 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
+		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
+		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
 
 		{method: http.MethodGet, path: "/api/v1/tenants", allowed: operator, handle: s.listTenants},
 		{method: http.MethodPost, path: "/api/v1/tenants", allowed: operator, handle: s.createTenant},
@@ -172,6 +177,8 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.triggers = sync.OnceValues(func() ([]byte, error) { return triggersAnswer(config.Catalog) })
 	s.types = sync.OnceValue(func() []byte { return eventTypesAnswer(config.Catalog) })
+	s.openAPI = sync.OnceValues(func() ([]byte, error) { return specificationAnswer(s.prefix) })
+	s.docs = sync.OnceValues(func() ([]byte, error) { return docsPage(s.prefix) })
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)
