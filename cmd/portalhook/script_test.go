@@ -44,7 +44,7 @@ func (l leakless) Run() int {
 //	status N program args…      runs a program that must end with status N
 //	start NAME program args…    starts a program in the background, waits until it says where it listens, and sets $NAME to that URL, $NAME_addr
 //	                            to its address
-//	stop NAME                   interrupts it, expects status 0, and leaves NAME.out and NAME.err
+//	interrupt NAME              sends it SIGTERM, expects status 0, and leaves NAME.out and NAME.err
 //	finish NAME N               waits until it has ended with status N by itself, and leaves the same
 //	webhook NAME URL SECRET TRIGGER… subscribes at $PORTALHOOK_SERVER
 //	post URL FILE [NAME:VALUE…] sends a file to a receiver; stdout is the answer's status
@@ -58,7 +58,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": scriptStatus, "start": scriptStart, "stop": scriptStop, "finish": scriptFinish, "post": scriptPost,
+			"status": scriptStatus, "start": scriptStart, "interrupt": scriptInterrupt, "finish": scriptFinish, "post": scriptPost,
 			"webhook": scriptWebhook,
 		},
 	})
@@ -146,7 +146,7 @@ func (b *background) end(ts *testscript.TestScript, name string, want int) {
 	}
 }
 
-func scriptStop(ts *testscript.TestScript, _ bool, args []string) {
+func scriptInterrupt(ts *testscript.TestScript, _ bool, args []string) {
 	b := ts.Value(started{}).(map[string]*background)[args[0]]
 	ts.Check(b.cmd.Process.Signal(syscall.SIGTERM))
 	b.end(ts, args[0], exitOK)
