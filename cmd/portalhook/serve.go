@@ -38,7 +38,7 @@ type serveCommand struct {
 
 	MaxWebhooks int           `help:"How many webhooks a tenant may have." default:"100" env:"PORTALHOOK_MAX_WEBHOOKS" placeholder:"N"`
 	Retention   time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
-	Catalog     string        `help:"Not in this version." env:"PORTALHOOK_CATALOG" hidden:""`
+	Catalog     string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
 
 	TLSCert      string   `name:"tls-cert" help:"Serve HTTPS with this certificate (PEM)." env:"PORTALHOOK_TLS_CERT" and:"tls" placeholder:"FILE"`
 	TLSKey       string   `name:"tls-key" help:"The certificate's key (PEM)." env:"PORTALHOOK_TLS_KEY" and:"tls" placeholder:"FILE"`
@@ -97,6 +97,9 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 		return config, err
 	}
 	var err error
+	if config.catalog, err = catalogWith(s.Catalog); err != nil {
+		return config, err
+	}
 	if config.store, err = s.store(config.log); err != nil {
 		return config, err
 	}
@@ -135,8 +138,6 @@ func (s *serveCommand) notYet() error {
 	switch {
 	case s.EgressProxy != "":
 		return errors.New("--egress-proxy is not in this version; deliveries go out directly")
-	case s.Catalog != "":
-		return errors.New("--catalog is not in this version; the triggers are those that portalhook triggers lists")
 	case strings.HasPrefix(s.Store, "postgres://"), strings.HasPrefix(s.Store, "postgresql://"):
 		return errors.New("--store: PostgreSQL is not in this version; use sqlite:FILE")
 	}

@@ -46,10 +46,11 @@ const keyUseInterval = 30 * time.Second
 
 // serverConfig is what a server is built from.
 type serverConfig struct {
-	listener     net.Listener // closed with the server
-	store        storage.Config
-	portalURL    string // empty: the stored one, and at the first start publicURL or the address listened on
-	serverURL    string // empty: the stored one
+	listener     net.Listener      // closed with the server
+	catalog      *triggers.Catalog // nil: triggers.Default()
+	store        storage.Config    // its catalogue is the server's
+	portalURL    string            // empty: the stored one, and at the first start publicURL or the address listened on
+	serverURL    string            // empty: the stored one
 	publicURL    *url.URL
 	adminKey     string // empty: a first start draws one
 	targets      triggers.Targets
@@ -75,6 +76,10 @@ type server struct {
 // openServer builds everything, in one straight line. What it has opened it closes again when a later part fails; the listener
 // is the caller's until then.
 func openServer(ctx context.Context, config serverConfig) (_ *server, err error) {
+	if config.catalog == nil {
+		config.catalog = triggers.Default()
+	}
+	config.store.Catalog = config.catalog
 	store, err := storage.OpenSQLite(ctx, config.store)
 	if err != nil {
 		return nil, err
@@ -112,7 +117,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}),
 	})
 	s.web, err = web.New(ctx, web.Config{
-		Catalog: triggers.Default(), Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
+		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{{Name: "store", Ready: store.Ping}},

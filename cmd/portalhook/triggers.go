@@ -13,8 +13,9 @@ import (
 )
 
 type triggersCommand struct {
-	Filter string `help:"Only those whose trigger, title, resource or properties hold this text, in any case." placeholder:"TEXT"`
-	JSON   bool   `help:"Print a JSON array, samples included."`
+	Filter  string `help:"Only those whose trigger, title, resource or properties hold this text, in any case." placeholder:"TEXT"`
+	Catalog string `help:"Event types of your own, as serve takes them." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
+	JSON    bool   `help:"Print a JSON array, samples included."`
 }
 
 // Help is shown below the summary.
@@ -25,7 +26,11 @@ Globs go beyond the list, as in /items/*/share or /users/{ann,bob}/signIn.`
 
 // Run prints the catalogue. No match is a failure, as it is for grep.
 func (t *triggersCommand) Run(std streams) error {
-	entries := slices.DeleteFunc(slices.Clone(triggers.Default().Entries()), func(e triggers.Entry) bool { return !t.wants(e) })
+	catalog, err := catalogWith(t.Catalog)
+	if err != nil {
+		return usagef("triggers: %w", err)
+	}
+	entries := slices.DeleteFunc(catalog.Entries(), func(e triggers.Entry) bool { return !t.wants(e) })
 	if len(entries) == 0 {
 		return fmt.Errorf("no trigger holds %q", t.Filter)
 	}
