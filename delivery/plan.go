@@ -46,7 +46,7 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 			return err
 		}
 		acceptance := Acceptance{Tenant: tenant, Event: event, AcceptedAt: at, Body: body}
-		if event.EventID != "" {
+		if identity := event.Identity(); !identity.IsZero() && !identity.OfJob() {
 			acceptance.Digest = payload.Digest(event)
 		}
 		p.acceptances = append(p.acceptances, acceptance)

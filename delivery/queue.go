@@ -12,8 +12,9 @@ import (
 // Queue is the durable line between an accepted event and its receivers. Whoever implements it runs deliverytest.TestQueue.
 type Queue interface {
 	// Enqueue stores a batch whole or not at all and returns when it is on disk. It draws the ids, in the order given. An event
-	// whose identity (tenant, Source, EventID) is known is not stored again: its Receipt says Duplicate and carries the first
-	// answer. The same identity with another Digest is a *ConflictError, and nothing of the batch is stored. Planned deliveries
+	// whose identity (its tenant and Event.Identity) is known is not stored again: its Receipt says Duplicate and carries the first
+	// answer. The same identity with another Digest is a *ConflictError, and nothing of the batch is stored, unless it is that of a
+	// job: a second event for a job is a duplicate whatever it says. Planned deliveries
 	// with Lease come back leased to this node; the others wait to be claimed. When it returns, the batch and the slices in it are the
 	// caller's again, but for the events and their bodies, which nobody changes any more.
 	Enqueue(ctx context.Context, batch []Acceptance) ([]Receipt, error)
@@ -38,7 +39,7 @@ type Acceptance struct {
 	Event      *triggers.Event
 	AcceptedAt time.Time // info.when; milliseconds count
 	Body       []byte    // payload.Render's
-	// Digest tells same content from other content under one identity; zero when the event has no EventID.
+	// Digest tells same content from other content under one identity; zero when the event has no identity, or a job's.
 	Digest  [16]byte
 	Planned []Planned
 }

@@ -30,9 +30,10 @@ CREATE TABLE event_$day (
   body        BLOB NOT NULL,
   matches     BLOB              -- see matches.go
 ) STRICT;
--- The sender's ids as they are and not a hash of them, although that would be shorter: many senders' ids rise, and then so does the
--- end of the index, where ids that fall anywhere make every insert write a page of its own.
-CREATE UNIQUE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE event_id IS NOT NULL;
+-- Not unique: the writer sees to that, and a job's event, which has no digest, may have the id of another. The sender's ids as they
+-- are and not a hash of them, although that would be shorter: many senders' ids rise, and then so does the end of the index, where ids
+-- that fall anywhere make every insert write a page of its own.
+CREATE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE event_id IS NOT NULL;
 
 CREATE TABLE delivery_$day (
   id          INTEGER PRIMARY KEY,
@@ -62,10 +63,10 @@ CREATE TABLE attempt_$day (
   body     BLOB NOT NULL,
   PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
-`
+` + jobTables
 
 // dayTableNames are the tables of a day, without their suffix.
-var dayTableNames = [...]string{"event", "delivery", "attempt"}
+var dayTableNames = [...]string{"event", "delivery", "attempt", "job"}
 
 // olderThan puts a day's lowest id into a statement: as a number, so that SQLite sees that the index of older events serves.
 func olderThan(text string, day int64) string {

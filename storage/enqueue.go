@@ -25,7 +25,7 @@ const (
 // index one by one, whatever SQLite thinks of the tables' sizes.
 var sameIdentity = `WITH wanted (t, e, s) AS (VALUES (?, ?, ?)` + strings.Repeat(", (?, ?, ?)", rowsAtOnce-1) + `)
   SELECT id, tenant, source, event_id, digest, matches FROM wanted CROSS JOIN event_$day
-  ON tenant = t AND event_id = e AND source = s AND event_id IS NOT NULL`
+  ON tenant = t AND event_id = e AND source = s AND event_id IS NOT NULL AND digest IS NOT NULL`
 
 // identityDays is in how many days' tables an identity is looked for: today's and yesterday's, so at least 24 hours.
 const identityDays = 2
@@ -48,13 +48,11 @@ func (r *enqueueRequest) rows() int {
 
 // identity is what makes two events the same.
 type identity struct {
-	tenant          uint32
-	source, eventID string
+	tenant uint32
+	triggers.Identity
 }
 
-func identityOf(a *delivery.Acceptance) identity {
-	return identity{a.Tenant, a.Event.Source, a.Event.EventID}
-}
+func identityOf(a *delivery.Acceptance) identity { return identity{a.Tenant, a.Event.Identity()} }
 
 // seen is what is known of an identity: the stored event, or one of this group.
 type seen struct {
@@ -128,23 +126,35 @@ func (w *writer) accept(group []*enqueueRequest) error {
 
 // lookUp finds the group's identities among the stored events.
 func (w *writer) lookUp(group []*enqueueRequest) error {
-	var wanted []driver.Value
+	var named, jobs []driver.Value
 	for _, r := range group {
 		for i := range r.batch {
-			if r.batch[i].Event.EventID != "" {
-				wanted = append(wanted, int64(r.batch[i].Tenant), r.batch[i].Event.EventID, r.batch[i].Event.Source)
+			switch name := identityOf(&r.batch[i]); {
+			case name.IsZero():
+			case name.OfJob():
+				jobs = append(jobs, int64(name.tenant), name.Folder, name.Service, name.Job)
+			default:
+				named = append(named, int64(name.tenant), name.ID, name.Source)
 			}
 		}
 	}
+	if err := w.eachIdentityDay(named, 3, w.lookUpDay); err != nil {
+		return err
+	}
+	return w.eachIdentityDay(jobs, 4, w.lookUpJobs)
+}
+
+// eachIdentityDay calls lookUp for every day in which an identity is looked for, with sixteen identities at a time of so many parts
+// each; the last are repeated to make up the number.
+func (w *writer) eachIdentityDay(wanted []driver.Value, parts int, lookUp func(suffix string, chunk []driver.Value) error) error {
 	today := dayOf(w.ids.next())
-	const parts = 3
 	for chunk := range slices.Chunk(wanted, parts*rowsAtOnce) {
 		for len(chunk) < parts*rowsAtOnce {
 			chunk = append(chunk, chunk[:parts]...)
 		}
 		for _, day := range w.store.calendar.days {
 			if day <= today && day > today-identityDays {
-				if err := w.lookUpDay(suffixOf(day), chunk); err != nil {
+				if err := lookUp(suffixOf(day), chunk); err != nil {
 					return err
 				}
 			}
@@ -153,11 +163,13 @@ func (w *writer) lookUp(group []*enqueueRequest) error {
 	return nil
 }
 
+// lookUpDay finds what senders named.
 func (w *writer) lookUpDay(suffix string, wanted []driver.Value) error {
 	return w.db.each(sameIdentity, suffix, 6, func(row []driver.Value) error {
 		found := seen{id: triggers.ID(integer(row[0])), matched: countMatches(bytesOf(row[5]))}
 		copy(found.digest[:], bytesOf(row[4]))
-		w.known[identity{uint32(integer(row[1])), textOf(row[2]), textOf(row[3])}] = found //nolint:gosec // written from one
+		name := triggers.Identity{Source: textOf(row[2]), ID: textOf(row[3])}
+		w.known[identity{uint32(integer(row[1])), name}] = found //nolint:gosec // written from one
 		return nil
 	}, wanted...)
 }
@@ -165,15 +177,15 @@ func (w *writer) lookUpDay(suffix string, wanted []driver.Value) error {
 // conflict looks for an event whose identity is known with other content, within the batch too. Else it notes the identities.
 func (w *writer) conflict(batch []delivery.Acceptance) (at int, found bool) {
 	for i := range batch {
-		if batch[i].Event.EventID == "" {
+		name := identityOf(&batch[i])
+		if name.IsZero() {
 			continue
 		}
-		name := identityOf(&batch[i])
 		before, known := w.known[name]
 		switch {
 		case !known:
 			w.known[name] = seen{digest: batch[i].Digest}
-		case before.digest != batch[i].Digest:
+		case before.digest != batch[i].Digest && !name.OfJob():
 			w.forgetNoted(batch[:i])
 			return i, true
 		}
@@ -184,7 +196,7 @@ func (w *writer) conflict(batch []delivery.Acceptance) (at int, found bool) {
 // forgetNoted takes back what conflict noted of a batch that is refused.
 func (w *writer) forgetNoted(batch []delivery.Acceptance) {
 	for i := range batch {
-		if name := identityOf(&batch[i]); batch[i].Event.EventID != "" && w.known[name].id == 0 {
+		if name := identityOf(&batch[i]); !name.IsZero() && w.known[name].id == 0 {
 			delete(w.known, name)
 		}
 	}
@@ -192,19 +204,27 @@ func (w *writer) forgetNoted(batch []delivery.Acceptance) {
 
 // acceptOne writes the rows of an event, or finds it a duplicate.
 func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) error {
-	var eventID, digest driver.Value
-	if a.Event.EventID != "" {
-		name := identityOf(a)
-		if before := w.known[name]; before.id != 0 {
-			*receipt = delivery.Receipt{ID: before.id, Matched: before.matched, Duplicate: true}
-			return nil
-		}
-		eventID, digest = a.Event.EventID, a.Digest[:]
+	name := identityOf(a)
+	if before := w.known[name]; before.id != 0 {
+		*receipt = delivery.Receipt{ID: before.id, Matched: before.matched, Duplicate: true}
+		return nil
 	}
 	id := w.ids.draw(1 + len(a.Planned))
 	*receipt = delivery.Receipt{ID: id, Matched: len(a.Planned)}
-	if eventID != nil {
-		w.known[identityOf(a)] = seen{digest: a.Digest, id: id, matched: len(a.Planned)}
+	var eventID, digest driver.Value // the digest is that of events known by their eventId
+	if a.Event.EventID != "" {
+		eventID = a.Event.EventID
+	}
+	if name.ID != "" {
+		digest = a.Digest[:]
+	}
+	if !name.IsZero() {
+		w.known[name] = seen{digest: a.Digest, id: id, matched: len(a.Planned)}
+	}
+	if name.OfJob() {
+		if err := w.noteJob(name, id); err != nil {
+			return err
+		}
 	}
 	accepted := a.AcceptedAt.UnixMilli()
 	when := accepted

@@ -35,8 +35,8 @@ type Queue struct {
 }
 
 type identity struct {
-	tenant          uint32
-	source, eventID string
+	tenant uint32
+	triggers.Identity
 }
 
 type event struct {
@@ -121,7 +121,7 @@ func (q *Queue) conflict(batch []delivery.Acceptance) error {
 		if id, stored := q.known(name); stored {
 			digest, known = q.events[id].Digest, true
 		}
-		if known && digest != batch[i].Digest {
+		if known && digest != batch[i].Digest && !name.OfJob() {
 			return &delivery.ConflictError{Index: i}
 		}
 		within[name] = batch[i].Digest
@@ -137,7 +137,8 @@ func (q *Queue) known(name identity) (id triggers.ID, ok bool) {
 }
 
 func identityOf(a *delivery.Acceptance) (identity, bool) {
-	return identity{a.Tenant, a.Event.Source, a.Event.EventID}, a.Event.EventID != ""
+	name := a.Event.Identity()
+	return identity{a.Tenant, name}, !name.IsZero()
 }
 
 func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {

@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"strings"
+
+	"portalhook/triggers"
+)
+
+// jobTables make what the ends of geoprocessing jobs are known by: a job ends once, whatever id its event has. Days from before there
+// were such tables get them when the store is opened.
+const jobTables = `
+CREATE TABLE IF NOT EXISTS job_$day (
+  id      INTEGER PRIMARY KEY, -- of the event
+  tenant  INTEGER NOT NULL,
+  folder  TEXT NOT NULL,       -- folded, like the service
+  service TEXT NOT NULL,
+  job     TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS job_$day_identity ON job_$day (tenant, folder, service, job);
+`
+
+const insertJob = `INSERT INTO job_$day (id, tenant, folder, service, job) VALUES `
+
+// sameJob looks for sixteen jobs at once in the tables of a day; see sameIdentity.
+var sameJob = `WITH wanted (t, f, s, j) AS (VALUES (?, ?, ?, ?)` + strings.Repeat(", (?, ?, ?, ?)", rowsAtOnce-1) + `)
+  SELECT ended.id, ended.tenant, folder, service, job, matches FROM wanted CROSS JOIN job_$day AS ended
+  ON ended.tenant = t AND folder = f AND service = s AND job = j CROSS JOIN event_$day AS told ON told.id = ended.id`
+
+// lookUpJobs finds the jobs that have ended.
+func (w *writer) lookUpJobs(suffix string, wanted []driver.Value) error {
+	return w.db.each(sameJob, suffix, 6, func(row []driver.Value) error {
+		name := triggers.Identity{Folder: textOf(row[2]), Service: textOf(row[3]), Job: textOf(row[4])}
+		w.known[identity{uint32(integer(row[1])), name}] = seen{ //nolint:gosec // written from one
+			id: triggers.ID(integer(row[0])), matched: countMatches(bytesOf(row[5])),
+		}
+		return nil
+	}, wanted...)
+}
+
+// noteJob writes down that the event tells the end of a job.
+func (w *writer) noteJob(name identity, event triggers.ID) error {
+	jobs, err := w.db.insert(insertJob, suffixOf(dayOf(event)), 5)
+	if err != nil {
+		return err
+	}
+	return jobs.add(int64(event), int64(name.tenant), name.Folder, name.Service, name.Job)
+}
+
+// prepareJobs makes the tables of jobs for days that have none. The index of identities was unique in those; it is made anew where
+// events are still added, so that a job's event can have an id that another event has.
+func (w *writer) prepareJobs() error {
+	today := dayOf(firstID(w.store.now().UnixMilli()))
+	growing := []string{kept}
+	for _, day := range w.store.calendar.days {
+		if day >= today {
+			growing = append(growing, suffixOf(day))
+			continue
+		}
+		if err := w.db.transaction(func() error { return w.db.script(forDay(jobTables, suffixOf(day))) }); err != nil {
+			return err
+		}
+	}
+	for _, suffix := range growing {
+		if err := w.db.transaction(func() error { return w.prepareJobsOf(suffix) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) prepareJobsOf(suffix string) error {
+	const (
+		isUnique = `SELECT count(*) FROM sqlite_master WHERE name = 'event_' || ? || '_identity' AND sql LIKE 'CREATE UNIQUE %'`
+		remake   = `DROP INDEX event_$day_identity;
+CREATE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE event_id IS NOT NULL;`
+	)
+	if err := w.db.script(forDay(jobTables, suffix)); err != nil {
+		return err
+	}
+	unique, err := w.db.integer(isUnique, "", suffix)
+	if err != nil || unique == 0 {
+		return err
+	}
+	return w.db.script(forDay(remake, suffix))
+}
