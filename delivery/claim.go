@@ -130,11 +130,11 @@ func (d *Dispatcher) beginPass() *offer {
 	if d.stopping {
 		return nil
 	}
-	most := min(d.shares.limits.Leased-d.shares.leased, claimBatch)
-	d.pass.starved = most <= 0
-	if most <= 0 {
+	d.pass.starved = d.shares.fuller(1, 1)
+	if d.pass.starved {
 		return nil
 	}
+	most := min(d.shares.limits.Leased-d.shares.leased, claimBatch)
 	d.pass.number++
 	return &offer{dispatcher: d, now: d.clock.Now(), most: most, places: make(map[uint32]int)}
 }

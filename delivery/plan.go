@@ -178,7 +178,7 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 		}
 	}
 	d.pushLocked(jobs)
-	d.pass.starved = d.pass.starved || d.shares.leased >= d.shares.limits.Leased
+	d.pass.starved = d.pass.starved || d.shares.fuller(1, 1)
 	back := d.takeReturned()
 	d.mu.Unlock()
 	d.giveBack(back)
