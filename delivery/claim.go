@@ -27,7 +27,7 @@ type passes struct {
 // mark notes that the store holds, or may hold, due work of the lane.
 func (p *passes) mark(l *lane) { l.marked = p.number + 1 }
 
-// backlogged reports whether new work of the lane must queue behind stored work. Before the first pass that is true of all.
+// backlogged reports whether the lane may have stored work that is due, for which places must be left. Before the first pass that is true of all.
 func (p *passes) backlogged(l *lane) bool { return p.cleared == 0 || l.marked > p.cleared }
 
 // Shifter is what a Queue may also be: after the wall clock was set, the dates at which waiting work falls due are moved along, so
