@@ -27,7 +27,7 @@ type passes struct {
 // mark notes that the store holds, or may hold, due work of the lane.
 func (p *passes) mark(l *lane) { l.marked = p.number + 1 }
 
-// backlogged reports whether new work of the lane must queue behind stored work. Before the first pass that is true of all.
+// backlogged reports whether the lane may have stored work that is due, for which places must be left. Before the first pass that is true of all.
 func (p *passes) backlogged(l *lane) bool { return p.cleared == 0 || l.marked > p.cleared }
 
 // Shifter is what a Queue may also be: after the wall clock was set, the dates at which waiting work falls due are moved along, so
@@ -130,11 +130,11 @@ func (d *Dispatcher) beginPass() *offer {
 	if d.stopping {
 		return nil
 	}
-	most := min(d.shares.limits.Leased-d.shares.leased, claimBatch)
-	d.pass.starved = most <= 0
-	if most <= 0 {
+	d.pass.starved = d.shares.fuller(1, 1)
+	if d.pass.starved {
 		return nil
 	}
+	most := min(d.shares.limits.Leased-d.shares.leased, claimBatch)
 	d.pass.number++
 	return &offer{dispatcher: d, now: d.clock.Now(), most: most, places: make(map[uint32]int)}
 }

@@ -11,7 +11,7 @@ const (
 	shareFirst   = 4
 	shareMost    = 64
 	quickAnswer  = time.Second // an attempt that succeeds within it raises the share
-	aheadPerSlot = 4           // deliveries that may wait in memory, for each that may run
+	aheadPerSlot = 16          // deliveries that may wait in memory, for each that may run
 	holdMost     = 15 * time.Minute
 )
 
@@ -24,7 +24,7 @@ type lane struct {
 	running int
 	leased  int       // reserved, waiting in memory or running
 	failing bool      // the last attempt failed
-	marked  uint64    // number of the claim pass that must have looked before new work may go past what is stored
+	marked  uint64    // number of the claim pass that must have looked before its stored work is known to be done
 	hold    time.Time // no attempt before it; zero: none
 	rate    bucket
 	waiting fifo

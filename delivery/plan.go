@@ -129,8 +129,12 @@ func (d *Dispatcher) reserveFor(p *plan, event int, now time.Time) {
 			continue
 		}
 		l := d.laneOf(one.entry, one.target)
-		if l == nil || d.pass.backlogged(l) || d.shares.room(l, now) == 0 {
+		if l == nil {
 			continue
+		}
+		room := d.shares.room(l, now)
+		if room == 0 || d.pass.backlogged(l) && l.leased+1 >= room {
+			continue // what is stored of the webhook has a right to half of its places
 		}
 		d.shares.reserve(l, 1)
 		one.lane = l
@@ -196,7 +200,7 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 		}
 	}
 	d.pushLocked(jobs)
-	d.pass.starved = d.pass.starved || d.shares.leased >= d.shares.limits.Leased
+	d.pass.starved = d.pass.starved || d.shares.fuller(1, 1)
 	back := d.takeReturned()
 	d.mu.Unlock()
 	d.giveBack(back)

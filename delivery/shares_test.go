@@ -105,7 +105,7 @@ func (y *yard) end(i int, outcome Outcome, took time.Duration) {
 func TestShareOfAWebhook(t *testing.T) {
 	y := newYard(Limits{}, "https://a:443")
 	l := y.lanes[0]
-	require.Equal(t, 20, y.offer(l, 100), "four may run, sixteen may wait")
+	require.Equal(t, 68, y.offer(l, 100), "four may run, sixteen may wait for each of them")
 	require.Equal(t, 4, y.run())
 
 	y.end(0, Delivered, time.Millisecond)
@@ -185,13 +185,13 @@ func TestTheIllGetHalf(t *testing.T) {
 }
 
 func TestMemoryIsSharedToo(t *testing.T) {
-	y := newYard(Limits{InFlight: 8, Leased: 80})
+	y := newYard(Limits{InFlight: 8, Leased: 272})
 	add := func() *lane { return y.add(testTarget(fmt.Sprintf("https://r%d:443", len(y.lanes)), nil)) }
-	require.Equal(t, []int{20, 20}, []int{y.offer(add(), 50), y.offer(add(), 50)}, "up to the half as much as may run and wait")
-	for y.leased < 70 {
+	require.Equal(t, []int{68, 68}, []int{y.offer(add(), 100), y.offer(add(), 100)}, "up to the half as much as may run and wait")
+	for y.leased < 238 {
 		require.LessOrEqual(t, y.offer(add(), 50), 4, "beyond it what may run")
 	}
-	for y.leased < 80 {
+	for y.leased < 272 {
 		l := add()
 		require.Equal(t, 1, y.offer(l, 50), "the last eighth is for those who have nothing")
 		require.Zero(t, y.offer(l, 50))

@@ -125,12 +125,14 @@ var errRefused = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 func inBubble(t *testing.T, w *wire, adjust func(*delivery.Config), test func(*house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(open(t, func(config *delivery.Config) {
+		h := open(t, func(config *delivery.Config) {
 			config.Transport = w
 			if adjust != nil {
 				adjust(config)
 			}
-		}))
+		})
+		synctest.Wait() // it has looked at what the store held
+		test(h)
 	})
 }
 
@@ -521,17 +523,17 @@ func (s *shifting) ShiftDue(_ context.Context, by time.Duration) error {
 
 func TestAStoreThatFailsStopsNothingForGood(t *testing.T) {
 	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(h *house) {
+	var broken atomic.Value
+	broken.Store("")
+	fail := func(verb string) error {
+		if verb == broken.Load() {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	inBubble(t, w, func(c *delivery.Config) { c.Queue.(*deliverytest.Queue).Fail = fail }, func(h *house) {
 		t := h.t
 		h.subscribe("https://a.example.com/hook", nil)
-		var broken atomic.Value
-		broken.Store("")
-		h.queue.Fail = func(verb string) error {
-			if verb == broken.Load() {
-				return errors.New("disk full")
-			}
-			return nil
-		}
 		broken.Store("Enqueue")
 		_, err := h.Dispatch(context.Background(), h.tenant, []*triggers.Event{event(t, "/items/a/update")})
 		var overload *delivery.Overload

@@ -103,7 +103,11 @@ func (d *dialer) connect(ctx context.Context, steps *steps, network, address str
 	ctx = withHost(ctx, host)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { steps.enter(stepDNS) },
-		DNSDone:  func(httptrace.DNSDoneInfo) { steps.leave(stepDNS) },
+		DNSDone: func(info httptrace.DNSDoneInfo) {
+			if info.Err == nil { // one that failed, at the deadline perhaps, is not done
+				steps.leave(stepDNS)
+			}
+		},
 	})
 	steps.enter(stepConnect)
 	conn, err := d.net.DialContext(ctx, network, address)
@@ -147,5 +151,5 @@ func (s *steps) leave(step int) { s.left[step].Store(int64(max(time.Since(s.bega
 // at is when the step was done, since the attempt began; 0 when it was not.
 func (s *steps) at(step int) time.Duration { return time.Duration(s.left[step].Load()) }
 
-// resolving reports whether a name look-up was begun and not finished.
+// resolving reports whether a name look-up was begun and has not given an address.
 func (s *steps) resolving() bool { return s.entered[stepDNS].Load() && s.left[stepDNS].Load() == 0 }

@@ -11,13 +11,10 @@ import (
 
 // APIKeys lists all keys of all tenants, the revoked and expired ones too, the oldest first.
 func (s *Store) APIKeys(ctx context.Context) ([]triggers.APIKey, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, hash, tenant, name, role, operator, user_id, user_name, expires_ms, revoked, created_ms,
-  used_ms FROM api_key ORDER BY created_ms, id`)
-	if err != nil {
-		return nil, fmt.Errorf("api keys: %w", err)
-	}
+	const query = `SELECT id, hash, tenant, name, role, operator, user_id, user_name, expires_ms, revoked, created_ms, used_ms
+  FROM api_key ORDER BY created_ms, id`
 	var keys []triggers.APIKey
-	err = eachRow(rows, func() error {
+	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
 		var k triggers.APIKey
 		var hash []byte
 		var expires, used sql.NullInt64
@@ -62,7 +59,7 @@ func (s *Store) AddAPIKey(ctx context.Context, k triggers.APIKey) error {
 func (s *Store) RevokeAPIKey(ctx context.Context, tenant uint32, id string) error {
 	return s.write(ctx, func(w *writer) error {
 		err := w.db.transaction(func() error {
-			found, err := w.db.integer(`SELECT 1 FROM api_key WHERE id = ? AND tenant = ?`, "", id, int64(tenant))
+			found, err := w.db.integer(`SELECT 1 FROM api_key WHERE id = ? AND tenant = ?`, id, int64(tenant))
 			if err != nil {
 				return err
 			}

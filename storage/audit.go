@@ -64,12 +64,8 @@ func (s *Store) Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery
 	}
 	where(q.After != 0 && q.OldestFirst, "id > ?", int64(q.After))
 	where(q.After != 0 && !q.OldestFirst, "id < ?", int64(q.After))
-	rows, err := s.readers.QueryContext(ctx, query.String()+order, append(args, q.Limit)...)
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
 	var changes []delivery.Change
-	err = eachRow(rows, func() error {
+	err := each(ctx, s.readers, query.String()+order, append(args, q.Limit), func(rows *sql.Rows) error {
 		var c delivery.Change
 		var before, after sql.NullString
 		err := rows.Scan(&c.ID, &c.Tenant, &c.KeyID, &c.UserID, &c.Action, &c.Object, &c.ObjectID, &before, &after, &c.TraceID)

@@ -46,6 +46,7 @@ func benchStore(tb testing.TB, webhooks int, now func() time.Time) (*storage.Sto
 
 // benchEvent is an event of about 600 bytes for one webhook, leased at once.
 func benchEvent(tb testing.TB, w *triggers.Webhook, n int, now time.Time) delivery.Acceptance {
+	tb.Helper()
 	uri, err := triggers.Default().ParseURI(fmt.Sprintf("/items/%032x/share", n))
 	if err != nil {
 		tb.Fatal(err)
@@ -64,7 +65,8 @@ func benchSettlement(w *triggers.Webhook, id triggers.ID, now time.Time) deliver
 		Attempt: &delivery.Attempt{
 			StartedAt: now, FirstByte: 2 * time.Millisecond, Total: 3 * time.Millisecond, Revision: w.Revision, Outcome: "delivered", StatusCode: 200,
 			Signed: [][2]string{
-				{"webhook-id", id.Delivery()}, {"webhook-timestamp", "1543192196"},
+				{"webhook-id", id.Delivery()},
+				{"webhook-timestamp", "1543192196"},
 				{"webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="},
 				{"x-esriHook-Signature", "sha256=K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="},
 			},
@@ -183,6 +185,7 @@ func BenchmarkTenMillion(b *testing.B) {
 }
 
 func benchmarkHistory(b *testing.B, events int) {
+	b.Helper()
 	const webhookCount, days, batchSize = 1000, 6, 500
 	clock := time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC)
 	var mu sync.Mutex

@@ -116,9 +116,9 @@ func (c *conn) each(text, suffix string, columns int, row func([]driver.Value) e
 }
 
 // integer is the first column of the first row, 0 when there is none or it is null.
-func (c *conn) integer(text, suffix string, args ...driver.Value) (int64, error) {
+func (c *conn) integer(text string, args ...driver.Value) (int64, error) {
 	var found int64
-	err := c.each(text, suffix, 1, func(row []driver.Value) error {
+	err := c.each(text, "", 1, func(row []driver.Value) error {
 		found, _ = row[0].(int64)
 		return nil
 	}, args...)

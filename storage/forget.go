@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -15,12 +16,9 @@ const reasonForgotten = "its secrets could not be opened with the key file and w
 
 // checkSecrets opens every secret of the store. Those that do not open are an ErrSecrets, or are forgotten when the config says so.
 func (s *Store) checkSecrets(ctx context.Context, config Config) error {
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+webhookColumns+` FROM webhook WHERE secrets IS NOT NULL ORDER BY key`)
-	if err != nil {
-		return err
-	}
+	const query = `SELECT ` + webhookColumns + ` FROM webhook WHERE secrets IS NOT NULL ORDER BY key`
 	var lost []*webhookRow
-	err = eachRow(rows, func() error {
+	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return err

@@ -59,7 +59,7 @@ func (w *writer) countAttempt(s *delivery.Settlement, webhook uint32) error {
 	case delivery.Exhausted:
 		c.Exhausted++
 		c.Failed++
-	default:
+	case delivery.Waiting, delivery.Sending, delivery.Skipped, delivery.Cancelled:
 		c.Failed++
 	}
 	class, _ := slices.BinarySearch(delivery.LatencyBounds[:], s.Attempt.Total)
@@ -132,11 +132,8 @@ func parseLatency(blob []byte) (latency [len(delivery.LatencyBounds) + 1]int64) 
 func (s *Store) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
 	var list []delivery.HourCounts
 	err := s.view(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, hoursOfWebhook, from.Unix()/3600, (to.Unix()+3599)/3600, webhook, tenant)
-		if err != nil {
-			return err
-		}
-		return eachRow(rows, func() error {
+		args := []any{from.Unix() / 3600, (to.Unix() + 3599) / 3600, webhook, tenant}
+		return each(ctx, tx, hoursOfWebhook, args, func(rows *sql.Rows) error {
 			var c delivery.HourCounts
 			var hour int64
 			var latency []byte

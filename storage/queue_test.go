@@ -12,10 +12,10 @@ import (
 	"portalhook/storage/storagetest"
 )
 
-func open(t testing.TB, config storage.Config) *storage.Store {
-	t.Helper()
-	store, err := storage.OpenSQLite(t.Context(), config)
-	require.NoError(t, err)
+func open(tb testing.TB, config storage.Config) *storage.Store {
+	tb.Helper()
+	store, err := storage.OpenSQLite(tb.Context(), config)
+	require.NoError(tb, err)
 	return store
 }
 

@@ -89,26 +89,25 @@ func (w *writer) settleGroup(group []*settleRequest) {
 		done, err = w.settle(group)
 		return err
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		w.settledAll(done)
 		for _, r := range group {
 			r.answer <- nil
 		}
-	default:
-		// The leases were taken out so that a second settlement in the same group finds none.
-		for i := range done {
-			w.leases[done[i].id] = done[i].lease
-		}
-		w.forgetHours()
-		if len(group) == 1 {
-			group[0].stale = 0
-			group[0].answer <- fmt.Errorf("settle: %w", commitError(err))
-			return
-		}
-		for i := range group {
-			w.settleGroup(group[i : i+1])
-		}
+		return
+	}
+	// The leases were taken out so that a second settlement in the same group finds none.
+	for i := range done {
+		w.leases[done[i].id] = done[i].lease
+	}
+	w.forgetHours()
+	if len(group) == 1 {
+		group[0].stale = 0
+		group[0].answer <- fmt.Errorf("settle: %w", commitError(err))
+		return
+	}
+	for i := range group {
+		w.settleGroup(group[i : i+1])
 	}
 }
 

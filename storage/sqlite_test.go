@@ -38,7 +38,7 @@ func seeded(t *testing.T, config storage.Config) (*storage.Store, *triggers.Webh
 	return store, w
 }
 
-func acceptance(t testing.TB, w *triggers.Webhook, n int, eventID string, size int) delivery.Acceptance {
+func acceptance(t *testing.T, w *triggers.Webhook, n int, eventID string, size int) delivery.Acceptance {
 	t.Helper()
 	uri, err := triggers.Default().ParseURI(fmt.Sprintf("/items/%032x/share", n))
 	require.NoError(t, err)

@@ -18,24 +18,25 @@ func newWriter(s *Store, db *conn) *writer {
 // members of an interval too, which have no row of that number.
 func (w *writer) newest() (triggers.ID, error) {
 	var last triggers.ID
-	note := func(row []driver.Value) error {
-		last = max(last, triggers.ID(integer(row[0])))
-		return nil
-	}
-	queries := []string{`SELECT max(id) FROM work`, `SELECT max(delivery) FROM delivery_event`, `SELECT max(id) FROM delivery_kept`}
-	for _, query := range queries {
-		if err := w.db.each(query, "", 1, note); err != nil {
+	for _, query := range []string{
+		`SELECT max(id) FROM work`, `SELECT max(delivery) FROM delivery_event`, `SELECT max(id) FROM delivery_kept`,
+	} {
+		found, err := w.db.integer(query)
+		if err != nil {
 			return 0, err
 		}
+		last = max(last, triggers.ID(found))
 	}
 	// The tables of the newest days may be empty.
 	for _, day := range slices.Backward(w.store.calendar.days) {
 		suffix := suffixOf(day)
-		if err := w.db.each(`SELECT max(id) FROM delivery_$day`, suffix, 1, note); err != nil {
+		delivered, err := w.db.integerOnce(forDay(`SELECT max(id) FROM delivery_$day`, suffix))
+		if err != nil {
 			return 0, err
 		}
+		last = max(last, triggers.ID(delivered))
 		found := false
-		err := w.db.each(`SELECT id, matches FROM event_$day ORDER BY id DESC LIMIT 1`, suffix, 2, func(row []driver.Value) error {
+		err = w.db.each(`SELECT id, matches FROM event_$day ORDER BY id DESC LIMIT 1`, suffix, 2, func(row []driver.Value) error {
 			found = true
 			last = max(last, triggers.ID(integer(row[0]))+triggers.ID(countMatches(bytesOf(row[1]))))
 			return nil
@@ -68,7 +69,7 @@ func (w *writer) loadTurns() error {
 	if err != nil {
 		return err
 	}
-	open, err := w.db.integer(`SELECT count(*) FROM work`, "")
+	open, err := w.db.integer(`SELECT count(*) FROM work`)
 	w.store.openWork.Store(open)
 	return err
 }

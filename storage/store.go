@@ -140,7 +140,7 @@ func (s *Store) FreeBytes() (uint64, error) {
 	if err := syscall.Statfs(filepath.Dir(s.path), &stat); err != nil {
 		return 0, fmt.Errorf("free room beside %s: %w", s.path, err)
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec,unconvert // a size; its type differs by system
+	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec // a size
 }
 
 // ShiftDue implements delivery.Shifter.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 
@@ -11,12 +12,9 @@ import (
 
 // Tenants lists the tenants in the order of their keys.
 func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT key, name, portal_id, portal_url, server_url, created_ms FROM tenant ORDER BY key`)
-	if err != nil {
-		return nil, fmt.Errorf("tenants: %w", err)
-	}
+	const query = `SELECT key, name, portal_id, portal_url, server_url, created_ms FROM tenant ORDER BY key`
 	var tenants []triggers.Tenant
-	err = eachRow(rows, func() error {
+	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
 		var t triggers.Tenant
 		var created int64
 		err := rows.Scan(&t.Key, &t.Name, &t.PortalID, &t.PortalURL, &t.ServerURL, &created)
@@ -56,7 +54,7 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 		{"name", `SELECT key FROM tenant WHERE name = ? AND key <> ?`, t.Name},
 		{"portalId", `SELECT key FROM tenant WHERE portal_id = ? AND key <> ?`, t.PortalID},
 	} {
-		other, err := w.db.integer(unique.query, "", unique.value, int64(t.Key))
+		other, err := w.db.integer(unique.query, unique.value, int64(t.Key))
 		if err != nil {
 			return err
 		}
@@ -70,7 +68,7 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 		if err != nil {
 			return err
 		}
-		key, err := w.db.integer(`SELECT last_insert_rowid()`, "")
+		key, err := w.db.integer(`SELECT last_insert_rowid()`)
 		t.Key = uint32(key) //nolint:gosec // fewer than four billion tenants are ever made
 		return err
 	}

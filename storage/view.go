@@ -24,14 +24,24 @@ func (s *Store) view(ctx context.Context, read func(*sql.Tx) error) error {
 	return errors.Join(read(tx), tx.Rollback())
 }
 
-// eachRow calls row for every row and closes rows.
-func eachRow(rows *sql.Rows, row func() error) error {
+// querier is the readers or a transaction of theirs.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls row with the answer standing at every row of it.
+func each(ctx context.Context, q querier, query string, args []any, row func(*sql.Rows) error) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		if err := row(); err != nil {
-			return errors.Join(err, rows.Close())
+		if err := row(rows); err != nil {
+			return err
 		}
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }
 
 // load gives leased work the revisions and events it is sent with.
@@ -84,15 +94,16 @@ func eventsOf(ctx context.Context, tx *sql.Tx, id, first triggers.ID, members in
 	if members == 0 {
 		return []triggers.ID{first}, nil
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT event FROM delivery_event WHERE delivery = ? ORDER BY event`, int64(id))
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]triggers.ID, 0, members)
-	err = eachRow(rows, func() error {
-		var event int64
-		err := rows.Scan(&event)
-		ids = append(ids, triggers.ID(event))
+	return idsOf(ctx, tx, `SELECT event FROM delivery_event WHERE delivery = ? ORDER BY event`, id)
+}
+
+// idsOf are the ids that a query about an id gives.
+func idsOf(ctx context.Context, tx *sql.Tx, query string, about triggers.ID) ([]triggers.ID, error) {
+	var ids []triggers.ID
+	err := each(ctx, tx, query, []any{int64(about)}, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids = append(ids, triggers.ID(id))
 		return err
 	})
 	return ids, err
@@ -127,16 +138,12 @@ func (e *eventSet) load(ctx context.Context) error {
 	for suffix, ids := range e.wanted {
 		query := forDay(payloadEvents, suffix)
 		for len(ids) > 0 {
-			var args [rowsAtOnce]any
+			args := make([]any, rowsAtOnce)
 			for i := range args {
 				args[i] = int64(ids[min(i, len(ids)-1)])
 			}
 			ids = ids[min(len(ids), rowsAtOnce):]
-			rows, err := e.tx.QueryContext(ctx, query, args[:]...)
-			if err != nil {
-				return err
-			}
-			if err := eachRow(rows, func() error { return e.scan(rows) }); err != nil {
+			if err := each(ctx, e.tx, query, args, e.scan); err != nil {
 				return err
 			}
 		}

@@ -38,7 +38,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err != nil {
 				return err
 			}
-			count, err := wr.db.integer(`SELECT count(*) FROM webhook WHERE tenant = ?`, "", int64(w.Tenant))
+			count, err := wr.db.integer(`SELECT count(*) FROM webhook WHERE tenant = ?`, int64(w.Tenant))
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
 				return err
 			}
-			if key, err = wr.db.integer(`SELECT last_insert_rowid()`, ""); err != nil {
+			if key, err = wr.db.integer(`SELECT last_insert_rowid()`); err != nil {
 				return err
 			}
 			created := *w
@@ -106,7 +106,7 @@ func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int
 	if err := w.db.run(insertRevision, int64(webhook.Key), string(body)); err != nil {
 		return 0, err
 	}
-	return w.db.integer(`SELECT last_insert_rowid()`, "")
+	return w.db.integer(`SELECT last_insert_rowid()`)
 }
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
@@ -177,7 +177,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 	err := s.write(ctx, func(w *writer) error {
 		err := w.db.transaction(func() error {
 			var err error
-			if key, err = w.db.integer(`SELECT key FROM webhook WHERE id = ? AND tenant = ?`, "", id[:], int64(tenant)); err != nil {
+			if key, err = w.db.integer(`SELECT key FROM webhook WHERE id = ? AND tenant = ?`, id[:], int64(tenant)); err != nil {
 				return err
 			}
 			if key == 0 {
@@ -280,13 +280,9 @@ func (s *Store) Webhook(ctx context.Context, tenant uint32, id triggers.WebhookI
 	return s.webhookOf(row)
 }
 
-// EachWebhook calls each with every webhook of every tenant, in the order of their keys. An error of each ends it and comes back.
-func (s *Store) EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error {
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+webhookColumns+` FROM webhook ORDER BY key`)
-	if err != nil {
-		return fmt.Errorf("webhooks: %w", err)
-	}
-	return eachRow(rows, func() error {
+// EachWebhook calls visit with every webhook of every tenant, in the order of their keys. An error of visit ends it and comes back.
+func (s *Store) EachWebhook(ctx context.Context, visit func(*triggers.Webhook) error) error {
+	return each(ctx, s.readers, `SELECT `+webhookColumns+` FROM webhook ORDER BY key`, nil, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return fmt.Errorf("webhooks: %w", err)
@@ -295,6 +291,6 @@ func (s *Store) EachWebhook(ctx context.Context, each func(*triggers.Webhook) er
 		if err != nil {
 			return err
 		}
-		return each(w)
+		return visit(w)
 	})
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -49,12 +50,8 @@ func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*trigg
 	if err != nil {
 		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
-	rows, err := s.readers.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list webhooks: %w", err)
-	}
 	var list []*triggers.Webhook
-	err = eachRow(rows, func() error {
+	err = each(ctx, s.readers, query, args, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return err

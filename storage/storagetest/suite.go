@@ -128,9 +128,9 @@ func (f *fixture) create(w *triggers.Webhook) *triggers.Webhook {
 }
 
 // accept stores an event with one waiting delivery to the webhook, for the trigger at the place.
-func (f *fixture) accept(w *triggers.Webhook, place int) triggers.ID {
+func (f *fixture) accept(w *triggers.Webhook, place uint8) triggers.ID {
 	f.Helper()
-	return f.acceptPlanned(delivery.Planned{Webhook: w.Key, Revision: w.Revision, Trigger: uint8(place), State: delivery.Waiting})
+	return f.acceptPlanned(delivery.Planned{Webhook: w.Key, Revision: w.Revision, Trigger: place, State: delivery.Waiting})
 }
 
 func (f *fixture) acceptPlanned(planned ...delivery.Planned) triggers.ID {
