@@ -27,7 +27,7 @@ func (w *writer) note(ctx context.Context, tenant uint32) error {
 	if change == nil {
 		return nil
 	}
-	newest, err := w.db.integer(`SELECT max(id) FROM audit`, "")
+	newest, err := w.db.integer(`SELECT max(id) FROM audit`)
 	if err != nil {
 		return err
 	}

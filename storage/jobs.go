@@ -78,7 +78,7 @@ CREATE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE 
 	if err := w.db.script(forDay(jobTables, suffix)); err != nil {
 		return err
 	}
-	unique, err := w.db.integer(isUnique, "", suffix)
+	unique, err := w.db.integer(isUnique, suffix)
 	if err != nil || unique == 0 {
 		return err
 	}
