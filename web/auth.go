@@ -43,6 +43,32 @@ func roleBit(r triggers.Role) roles {
 	return 0
 }
 
+// owns reports whether a key may see and change a webhook of its tenant: one of the role user those that hear what its user may see,
+// and no other. That the user made a webhook is not enough: it may hear the whole tenant, or belong to somebody else by now.
+func owns(key *triggers.APIKey, w *triggers.Webhook) bool {
+	return key.Role != triggers.RoleUser || w.Level == triggers.UserLevel && w.OwnerID == key.UserID
+}
+
+// staysOwned refuses what would take a webhook out of the hands of the user whose key makes or changes it.
+func staysOwned(key *triggers.APIKey, w *triggers.Webhook) error {
+	if owns(key, w) {
+		return nil
+	}
+	field, detail := "ownerId", "a key of the role user makes webhooks for its own user only; leave the member out"
+	if w.Level != triggers.UserLevel {
+		field, detail = "level", "a key of the role user makes webhooks of the level user only; leave the member out"
+	}
+	return &problem{Code: codeForbidden, Field: field, Index: -1, Detail: detail}
+}
+
+// defaultLevel is the level of a webhook whose body says none.
+func defaultLevel(key *triggers.APIKey) triggers.Level {
+	if key.Role == triggers.RoleUser {
+		return triggers.UserLevel
+	}
+	return triggers.TenantLevel
+}
+
 // KeyStore is where API keys are kept.
 type KeyStore interface {
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)

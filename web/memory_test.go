@@ -355,7 +355,8 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	}
 	var found []*triggers.Webhook
 	for _, w := range m.all(q.Tenant) {
-		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
+		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Level == "" || q.Level == w.Level) &&
+			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })

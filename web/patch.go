@@ -96,8 +96,8 @@ func (op *operation) judge(field string) error {
 }
 
 // patch applies a patch to w, and judges the result as one. While the patch is applied, what must not be shown is represented by a
-// text that nobody can know.
-func (s *Server) patch(w *triggers.Webhook, patch []operation) error {
+// text that nobody can know. A level that is removed goes back to the one given.
+func (s *Server) patch(w *triggers.Webhook, patch []operation, level triggers.Level) error {
 	before := *w
 	kept := "kept-" + rand.Text()
 	document := webhookObject(nil, w, func(o *object) {
@@ -122,6 +122,7 @@ func (s *Server) patch(w *triggers.Webhook, patch []operation) error {
 	if err := checkJSON(patched); err != nil {
 		return err
 	}
+	w.Level = level
 	d := draft{server: s, w: w, before: &before, kept: kept}
 	return d.replace(patched)
 }

@@ -285,3 +285,71 @@ func TestBadPeople(t *testing.T) {
 		})
 	}
 }
+
+// TestUserRole holds a key of the role user to the webhooks of its user.
+func TestUserRole(t *testing.T) {
+	e := newEdge(t)
+	const path, user = "/api/v1/webhooks", "u-" + userKey
+	a := e.as(t, userKey, "POST", path, hook)
+	require.Equal(t, http.StatusCreated, a.status, a.body)
+	own := a.json(t)["id"].(string)
+	require.Equal(t, []any{"user", user, user}, []any{a.json(t)["level"], a.json(t)["ownerId"], a.json(t)["createdByUserId"]})
+
+	// His own he manages whole; an admin may make him others.
+	a = e.as(t, adminKey, "POST", path, webhookWith("level", `"user","ownerId":"`+user+`"`))
+	require.Equal(t, http.StatusCreated, a.status, a.body)
+	given := a.json(t)["id"].(string)
+	for _, id := range []string{own, given} {
+		for _, step := range []struct {
+			method, rest string
+			want         int
+		}{
+			{"GET", "", 200},
+			{"PUT", "", 200},
+			{"PATCH", "", 204},
+			{"GET", "/deliveries", 200},
+			{"GET", "/stats", 200},
+			{"POST", "/actions/disable", 200},
+			{"POST", "/actions/enable", 200},
+		} {
+			a := e.as(t, userKey, step.method, path+"/"+id+step.rest, patchOrHook(step.method))
+			require.Equal(t, step.want, a.status, "%s %s: %s", step.method, step.rest, a.body)
+		}
+		require.Equal(t, "user", e.as(t, userKey, "GET", path+"/"+id, "").json(t)["level"])
+	}
+	require.ElementsMatch(t, []string{own, given}, e.list(t, userKey, path).names("id"))
+
+	// Nothing else is there for him: the tenant's, another user's, and what is another's by now, though he made it.
+	tenants := e.create(t, hook)
+	a = e.as(t, adminKey, "POST", path, webhookWith("level", `"user","ownerId":"u-somebody"`))
+	require.Equal(t, http.StatusCreated, a.status, a.body)
+	others := a.json(t)["id"].(string)
+	a = e.as(t, adminKey, "PATCH", path+"/"+own, `[{"op":"replace","path":"/ownerId","value":"u-somebody"}]`)
+	require.Equal(t, http.StatusNoContent, a.status, a.body)
+	before := len(e.audit)
+	for _, id := range []string{tenants, others, own} {
+		for _, route := range e.server.Routes() {
+			if !strings.HasPrefix(route.Path, path+"/:webhook") {
+				continue
+			}
+			path := strings.NewReplacer(":webhook", id, ":delivery", "x").Replace(route.Path)
+			require.Equal(t, http.StatusNotFound, e.as(t, userKey, route.Method, path, patchOrHook(route.Method)).status, "%s %s", route.Method, route.Path)
+		}
+	}
+	require.Len(t, e.audit, before, "nothing is changed")
+	require.Equal(t, []string{given}, e.list(t, userKey, path).names("id"))
+	require.Empty(t, e.list(t, userKey, path+"?level=tenant").Data)
+	require.Empty(t, e.list(t, userKey, path+"?ownerId=u-somebody").Data)
+
+	// Nor can he make or turn one into what he may not have.
+	for name, body := range map[string]string{"level": `"tenant"`, "ownerId": `"u-somebody"`} {
+		a := e.as(t, userKey, "POST", path, webhookWith(name, body))
+		require.Equal(t, http.StatusForbidden, a.status, a.body)
+		require.Equal(t, name, a.problem(t)["field"])
+		a = e.as(t, userKey, "PUT", path+"/"+given, webhookWith(name, body))
+		require.Equal(t, http.StatusForbidden, a.status, a.body)
+	}
+	a = e.as(t, userKey, "PATCH", path+"/"+given, `[{"op":"remove","path":"/ownerId"},{"op":"replace","path":"/level","value":"tenant"}]`)
+	require.Equal(t, http.StatusForbidden, a.status, a.body)
+	require.Equal(t, http.StatusNoContent, e.as(t, userKey, "DELETE", path+"/"+given, "").status)
+}

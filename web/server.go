@@ -124,19 +124,19 @@ func (s *Server) routes() []route {
 	}
 	for _, prefix := range []string{"/api/v1/webhooks", "/api/core/webhooks"} {
 		for _, r := range []route{
-			{method: http.MethodGet, path: "", allowed: admin | viewer, handle: s.listWebhooks},
-			{method: http.MethodPost, path: "", allowed: admin, handle: s.createWebhook},
+			{method: http.MethodGet, path: "", allowed: admin | user | viewer, handle: s.listWebhooks},
+			{method: http.MethodPost, path: "", allowed: admin | user, handle: s.createWebhook},
 			{method: http.MethodGet, path: "/event-types", allowed: admin | user | emitter | viewer, handle: s.getEventTypes},
-			{method: http.MethodGet, path: "/:webhook", allowed: admin | viewer, handle: s.getWebhook},
-			{method: http.MethodPut, path: "/:webhook", allowed: admin, handle: s.putWebhook},
-			{method: http.MethodPatch, path: "/:webhook", allowed: admin, handle: s.patchWebhook},
-			{method: http.MethodDelete, path: "/:webhook", allowed: admin, handle: s.deleteWebhook},
-			{method: http.MethodPost, path: "/:webhook/actions/enable", allowed: admin, handle: s.enableWebhook},
-			{method: http.MethodPost, path: "/:webhook/actions/disable", allowed: admin, handle: s.disableWebhook},
-			{method: http.MethodGet, path: "/:webhook/stats", allowed: admin | viewer, handle: s.getStats},
-			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | viewer, handle: s.listDeliveries},
-			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | viewer, handle: s.getDelivery},
-			{method: http.MethodPost, path: "/:webhook/deliveries/:delivery/actions/resend", allowed: admin, handle: s.resendDelivery},
+			{method: http.MethodGet, path: "/:webhook", allowed: admin | user | viewer, handle: s.getWebhook},
+			{method: http.MethodPut, path: "/:webhook", allowed: admin | user, handle: s.putWebhook},
+			{method: http.MethodPatch, path: "/:webhook", allowed: admin | user, handle: s.patchWebhook},
+			{method: http.MethodDelete, path: "/:webhook", allowed: admin | user, handle: s.deleteWebhook},
+			{method: http.MethodPost, path: "/:webhook/actions/enable", allowed: admin | user, handle: s.enableWebhook},
+			{method: http.MethodPost, path: "/:webhook/actions/disable", allowed: admin | user, handle: s.disableWebhook},
+			{method: http.MethodGet, path: "/:webhook/stats", allowed: admin | user | viewer, handle: s.getStats},
+			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | user | viewer, handle: s.listDeliveries},
+			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | user | viewer, handle: s.getDelivery},
+			{method: http.MethodPost, path: "/:webhook/deliveries/:delivery/actions/resend", allowed: admin | user, handle: s.resendDelivery},
 		} {
 			r.path = prefix + r.path
 			list = append(list, r)

@@ -64,7 +64,7 @@ var members = map[string]member{
 	"deactivationPolicy":       (*draft).readPolicy,
 }
 
-// decodeNew reads the body of a create into w, which has its id and dates.
+// decodeNew reads the body of a create into w, which has its id, its dates and the level it gets when the body says none.
 func (s *Server) decodeNew(w *triggers.Webhook, body jsontext.Value) error {
 	w.Origin = defaultOrigin
 	w.EnableCloudEventDelivery = true
@@ -74,8 +74,9 @@ func (s *Server) decodeNew(w *triggers.Webhook, body jsontext.Value) error {
 
 // decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what an older client cannot know
 // of (enableCloudEventDelivery) and what a body cannot set (the plain secret header, rotated secrets).
-func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value) error {
+func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level triggers.Level) error {
 	before := *w
+	w.Level = level
 	d := draft{server: s, w: w, before: &before}
 	return d.replace(body)
 }
@@ -84,7 +85,7 @@ func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value) error {
 func (d *draft) replace(body jsontext.Value) error {
 	old := d.before
 	*d.w = triggers.Webhook{
-		Key: old.Key, ID: old.ID, Tenant: old.Tenant, Revision: old.Revision, Origin: old.Origin,
+		Key: old.Key, ID: old.ID, Tenant: old.Tenant, Revision: old.Revision, Origin: old.Origin, Level: d.w.Level,
 		DisabledReason: old.DisabledReason, DisabledReasonCode: old.DisabledReasonCode, DisabledAt: old.DisabledAt,
 		EnableCloudEventDelivery: old.EnableCloudEventDelivery, PlainSecretHeader: old.PlainSecretHeader,
 		CreatedAt: old.CreatedAt, UpdatedAt: old.UpdatedAt, CreatedBy: old.CreatedBy, UpdatedBy: old.UpdatedBy,
@@ -104,9 +105,8 @@ func (d *draft) replace(body jsontext.Value) error {
 	return nil
 }
 
-// read fills the draft from a body, and judges the result as one.
+// read fills the draft from a body, and judges the result as one. The level stays where the body says none.
 func (d *draft) read(body jsontext.Value) error {
-	d.w.Level = triggers.TenantLevel
 	d.w.Format = triggers.FormatAuto
 	d.w.Retry = triggers.Retry{Profile: triggers.RetryStandard}
 	seen := map[string]bool{}

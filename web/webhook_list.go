@@ -33,9 +33,11 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 		return err
 	}
 	query.Tenant = key.Tenant
-	rows, err := s.config.History.Webhooks(c.Request().Context(), *query)
-	if err != nil {
-		return fmt.Errorf("list webhooks: %w", err)
+	var rows []*triggers.Webhook
+	if narrow(query, key) {
+		if rows, err = s.config.History.Webhooks(c.Request().Context(), *query); err != nil {
+			return fmt.Errorf("list webhooks: %w", err)
+		}
 	}
 	page, hasNext, hasPrev := paged(l, rows)
 	var next, prev string
@@ -50,6 +52,16 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
+}
+
+// narrow keeps a query to the webhooks that the key owns, and reports whether there can be any.
+func narrow(query *delivery.WebhookQuery, key *triggers.APIKey) bool {
+	if key.Role != triggers.RoleUser {
+		return true
+	}
+	others := query.Level == triggers.TenantLevel || query.OwnerID != "" && query.OwnerID != key.UserID
+	query.Level, query.OwnerID = triggers.UserLevel, key.UserID
+	return !others && key.UserID != ""
 }
 
 // webhookQuery turns the list's parameters into the store's question.

@@ -52,7 +52,11 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	w := &triggers.Webhook{
 		ID: triggers.WebhookID(id), Tenant: key.Tenant, CreatedAt: now, UpdatedAt: now, CreatedBy: key.UserID, UpdatedBy: key.UserID,
 	}
+	w.Level = defaultLevel(key)
 	if err := s.decodeNew(w, body); err != nil {
+		return err
+	}
+	if err := staysOwned(key, w); err != nil {
 		return err
 	}
 	ctx, change := audited(c, key, webhookCreate, w.ID.String())
@@ -83,6 +87,9 @@ func (s *Server) webhook(c echo.Context, key *triggers.APIKey) (*triggers.Webhoo
 		return nil, err
 	}
 	w, err := s.config.Directory.ByID(key.Tenant, id)
+	if err == nil && !owns(key, w) {
+		err = triggers.ErrNotFound
+	}
 	if err != nil {
 		return nil, webhookError("find", err)
 	}
@@ -95,7 +102,7 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.decodeWhole(w, body) })
+	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.decodeWhole(w, body, defaultLevel(key)) })
 	if err != nil {
 		return err
 	}
@@ -113,7 +120,7 @@ func (s *Server) patchWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.patch(w, patch) }); err != nil {
+	if _, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.patch(w, patch, defaultLevel(key)) }); err != nil {
 		return err
 	}
 	writeNoContent(c)
@@ -171,7 +178,13 @@ func (s *Server) update(
 	ctx, change := audited(c, key, done, id.String())
 	w, err := s.config.Directory.Update(ctx, key.Tenant, id, func(w *triggers.Webhook) error {
 		before := *w
+		if !owns(key, w) {
+			return triggers.ErrNotFound
+		}
 		if err := apply(w); err != nil {
+			return err
+		}
+		if err := staysOwned(key, w); err != nil {
 			return err
 		}
 		if w.Enabled && !before.Enabled {
