@@ -19,6 +19,9 @@ type WebhookStore interface {
 	Tenants(ctx context.Context) ([]triggers.Tenant, error)
 	// SaveTenant adds a tenant, drawing its Key, or changes it; see TellsOtherwise for when its webhooks have new revisions.
 	SaveTenant(ctx context.Context, tenant *triggers.Tenant) error
+	// ReviseWebhooks gives every webhook whose revision is not what RevisionOf says a new one: those of an older builder among them.
+	// LegacyCloud is what RevisionOf is told, now and whenever a webhook or a tenant is saved later.
+	ReviseWebhooks(ctx context.Context, legacyCloud bool) error
 	EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error
 	Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error)
 	// CreateWebhook draws Key and Revision and sets them; more than limit webhooks in the tenant is an error.
@@ -35,6 +38,8 @@ type Directory struct {
 	store WebhookStore
 	table *router.Table
 	limit int
+	// legacyCloud is what every revision says of cloud types.
+	legacyCloud bool
 
 	// tenancy is held for reading by every save of a webhook, and whole by a save of a tenant, which touches all its webhooks.
 	tenancy sync.RWMutex
@@ -67,13 +72,18 @@ type DirectoryConfig struct {
 	Table *router.Table // needed
 	// MaxWebhooks is how many webhooks a tenant may have.
 	MaxWebhooks int
+	// LegacyCloud sends cloud types in their legacy form where the hybrid one would be sent otherwise: to webhooks without CloudEvents.
+	LegacyCloud bool
 }
 
-// NewDirectory loads all tenants and webhooks.
+// NewDirectory brings the revisions of webhooks up to date, and loads all tenants and webhooks.
 func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
 	d := &Directory{
-		store: config.Store, table: config.Table, limit: config.MaxWebhooks,
+		store: config.Store, table: config.Table, limit: config.MaxWebhooks, legacyCloud: config.LegacyCloud,
 		changed: func(*entry) {}, removed: func(*entry) {},
+	}
+	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
+		return nil, fmt.Errorf("bring webhooks up to date: %w", err)
 	}
 	tenants, err := d.store.Tenants(ctx)
 	if err != nil {
@@ -293,7 +303,7 @@ func (d *Directory) targetOf(e *entry) *target {
 		return t
 	}
 	tenant := d.Tenant(w.Tenant)
-	t := newTarget(w, RevisionOf(w, &tenant))
+	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud))
 	e.target.Store(t)
 	return t
 }

@@ -185,6 +185,38 @@ func TestANewPortalURLIsInTheNextPayload(t *testing.T) {
 	require.Equal(t, other, h.directory.Tenant(other.Key))
 }
 
+func TestLegacyCloudIsInWhatIsPlannedFromThenOn(t *testing.T) {
+	ctx := context.Background()
+	queue := deliverytest.NewQueue(time.Now)
+	h := reopen(t, queue, func(c *delivery.Config) { c.Transport = &wire{answer: always(200)} })
+	w := h.subscribe("https://a.example.com/hook", nil)
+	id := h.emit(event(t, "/items/a/update"))[0].ID + 1
+	require.False(t, h.delivered(id, ended).Revision.LegacyCloud)
+
+	for _, legacy := range []bool{true, false} {
+		table := router.NewTable()
+		directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: queue, Table: table, MaxWebhooks: 10, LegacyCloud: legacy})
+		require.NoError(t, err)
+		revised := directory.Get(w.Key).Revision
+		require.Greater(t, revised, w.Revision)
+		w.Revision = revised
+		stored, err := queue.Webhook(ctx, h.tenant, w.ID)
+		require.NoError(t, err)
+		require.Equal(t, revised, stored.Revision)
+		dispatcher := delivery.New(delivery.Config{
+			Queue: queue, Directory: directory, Table: table, Transport: &wire{answer: always(200)},
+		})
+		dispatcher.Start()
+		receipts, err := dispatcher.Dispatch(ctx, h.tenant, []*triggers.Event{event(t, "/items/a/update")})
+		require.NoError(t, err)
+		record, err := queue.Delivery(ctx, h.tenant, receipts[0].ID+1)
+		require.NoError(t, err)
+		require.Equal(t, legacy, record.Revision.LegacyCloud)
+		require.NoError(t, dispatcher.Shutdown(ctx))
+	}
+	require.False(t, h.delivered(id, ended).Revision.LegacyCloud, "what is planned stays as it was")
+}
+
 // TestAttemptsUseThePresentSettings changes URL and name between two attempts.
 func TestAttemptsUseThePresentSettings(t *testing.T) {
 	w := &wire{answer: func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {

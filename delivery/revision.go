@@ -6,8 +6,8 @@ import (
 )
 
 // RevisionOf is what a webhook of a tenant contributes to its payloads and its history, under the webhook's present revision number.
-// The store writes it and the directory holds it, so that both make the same bytes.
-func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant) payload.Revision {
+// LegacyCloud is DirectoryConfig's. The store writes it and the directory holds it, so that both make the same bytes.
+func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant, legacyCloud bool) payload.Revision {
 	names := make([]string, len(w.Triggers))
 	for i := range w.Triggers {
 		names[i] = w.Triggers[i].Text
@@ -27,6 +27,7 @@ func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant) payload.Revision {
 		PortalURL:   tenant.PortalURL,
 		ServerURL:   tenant.ServerURL,
 		PortalID:    tenant.PortalID,
+		LegacyCloud: legacyCloud,
 		Format:      formatOf(w),
 		Triggers:    names,
 		URL:         w.URL,
@@ -39,7 +40,7 @@ func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant) payload.Revision {
 // TellsOtherwise reports whether a tenant has changed in what its webhooks' payloads say, so that each needs a new revision.
 func TellsOtherwise(before, after *triggers.Tenant) bool {
 	var w triggers.Webhook
-	old, present := RevisionOf(&w, before), RevisionOf(&w, after)
+	old, present := RevisionOf(&w, before, false), RevisionOf(&w, after, false)
 	return !old.Equal(&present)
 }
 

@@ -96,7 +96,7 @@ func known(err error) error {
 
 // revise writes a new revision of the webhook and ends the one before.
 func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int64, error) {
-	body, err := json.Marshal(delivery.RevisionOf(webhook, tenant))
+	body, err := json.Marshal(delivery.RevisionOf(webhook, tenant, w.legacyCloud))
 	if err != nil {
 		return 0, err
 	}
@@ -137,7 +137,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 			if !found {
 				return triggers.ErrNotFound
 			}
-			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant)); err != nil {
+			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant, wr.legacyCloud)); err != nil {
 				return err
 			} else if revised {
 				if updated.Revision, err = wr.revise(&updated, tenant); err != nil {

@@ -28,6 +28,8 @@ type writer struct {
 	webhooks map[uint32]struct{} // those that exist
 	known    map[identity]seen   // within one group
 
+	legacyCloud bool // of the revisions that are made
+
 	hours      map[hourKey]*hourRow
 	dirtyHours []hourKey // those to be written in this transaction
 

@@ -32,6 +32,8 @@ type Queue struct {
 	deliveries map[triggers.ID]*entry
 	members    []member
 	cursor     uint32 // the webhook whose turn was last
+
+	legacyCloud bool // of the revisions made from now on
 }
 
 type identity struct {

@@ -59,11 +59,30 @@ func (q *Queue) tenant(key uint32) (*triggers.Tenant, error) {
 // revise gives the webhook a new revision.
 func (q *Queue) revise(w *triggers.Webhook, tenant *triggers.Tenant) {
 	w.Revision = int64(len(q.revisions)) + 1
-	revision := delivery.RevisionOf(w, tenant)
+	revision := delivery.RevisionOf(w, tenant, q.legacyCloud)
 	if len(revision.Headers) == 0 {
 		revision.Headers = nil // as it is read back from a database
 	}
 	q.revisions = append(q.revisions, revision)
+}
+
+// ReviseWebhooks gives webhooks a new revision whose present one differs from what it would be now.
+func (q *Queue) ReviseWebhooks(_ context.Context, legacyCloud bool) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.legacyCloud = legacyCloud
+	for _, key := range slices.Sorted(maps.Keys(q.webhooks)) {
+		w := *q.webhooks[key]
+		tenant, err := q.tenant(w.Tenant)
+		if err != nil {
+			return err
+		}
+		if present := delivery.RevisionOf(&w, tenant, legacyCloud); !present.Equal(&q.revisions[w.Revision-1]) {
+			q.revise(&w, tenant)
+			q.webhooks[key] = &w
+		}
+	}
+	return nil
 }
 
 // EachWebhook calls each with every webhook, in the order of their keys.

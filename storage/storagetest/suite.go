@@ -47,6 +47,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"a webhook comes back whole", testWebhookWhole},
 		{"a webhook is changed as a whole", testWebhookUpdate},
 		{"a revision changes with what payloads and history show", testWebhookRevision},
+		{"webhooks are revised when the server says otherwise", testReviseWebhooks},
 		{"a tenant has no more webhooks than it may", testWebhookLimit},
 		{"a webhook is found in its own tenant only", testWebhookNotFound},
 		{"a deleted webhook's key is not given again", testWebhookKeys},

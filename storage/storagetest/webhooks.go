@@ -109,6 +109,31 @@ func testWebhookRevision(f *fixture) {
 	}
 }
 
+func testReviseWebhooks(f *fixture) {
+	first, second := f.create(f.full()), f.create(f.webhook("second", "/items"))
+	revise := func(legacyCloud bool) [2]int64 {
+		f.Helper()
+		require.NoError(f, f.store.ReviseWebhooks(f.Context(), legacyCloud))
+		return [2]int64{f.find(first).Revision, f.find(second).Revision}
+	}
+	before := [2]int64{first.Revision, second.Revision}
+	require.Equal(f, before, revise(false), "nothing has changed")
+	legacy := revise(true)
+	require.Greater(f, legacy[0], before[1])
+	require.Greater(f, legacy[1], before[1])
+	require.Equal(f, legacy, revise(true))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), second))
+	require.Equal(f, legacy[1], second.Revision, "a save that changes nothing keeps the setting")
+	third := f.create(f.webhook("third", "/items"))
+	f.store = f.reopen()
+	require.Equal(f, legacy, revise(true), "it is the same after a restart")
+	require.Equal(f, third.Revision, f.find(third).Revision)
+	hybrid := revise(false)
+	require.NotEqual(f, legacy, hybrid)
+	first.Revision = hybrid[0]
+	require.Equal(f, first, f.find(first), "nothing else changes")
+}
+
 func testWebhookLimit(f *fixture) {
 	for n := range 3 {
 		require.NoError(f, f.store.CreateWebhook(f.Context(), f.webhook(fmt.Sprint(n), "/items"), 3))
