@@ -25,9 +25,11 @@ type demoCommand struct {
 func (demoCommand) Help() string {
 	return `It starts a server with a store of its own and a receiver, both on free ports of this machine, and plays the stories that the
 tests read: it subscribes each one's webhooks through the API, emits its event, and holds what arrives to what should, byte for
-byte and signature for signature. Then the server stays open until Ctrl-C, to be tried. Nothing is left behind.
+byte and signature for signature. A second part shows what an administrator does next: a wrong trigger refused, a retry, a resend,
+and the answer to "why not?". Then the server stays open until Ctrl-C, to be tried. Nothing is left behind.
 
-The exit status is 0 when every expected delivery arrived exactly and verified, and no other did; else 1.`
+The exit status is 0 when every expected delivery arrived exactly and verified, no other did, and the second part went as it should;
+else 1.`
 }
 
 const (
@@ -65,6 +67,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) (err error) {
 		}
 		report.add(&result)
 	}
+	stage.administer(ctx, report)
 	report.strays(stage.arrived.strays())
 	report.finish(time.Since(began))
 	if !d.Once {
@@ -118,7 +121,7 @@ func openStage(ctx context.Context, std streams) (_ *stage, err error) {
 	s.stop = stop
 	s.running.Go(func() { s.ended[0] = server.serve(running) })
 	s.running.Go(func() {
-		s.ended[1] = serveUntil(running, receiving, newReceiver(nil, script{then: http.StatusOK}, s.arrived.add))
+		s.ended[1] = serveUntil(running, receiving, farEnd(s.arrived.add))
 	})
 	return s, nil
 }
@@ -201,7 +204,11 @@ type newWebhook struct {
 	Secret     string   `json:"secret,omitzero"`
 	Format     string   `json:"format,omitzero"`
 	// EnableCloudEventDelivery is the server's default when nil.
-	EnableCloudEventDelivery *bool `json:"enableCloudEventDelivery,omitzero"`
+	EnableCloudEventDelivery *bool    `json:"enableCloudEventDelivery,omitzero"`
+	Retry                    []string `json:"retry,omitzero"` // the waits before each attempt
+	Level                    string   `json:"level,omitzero"`
+	OwnerID                  string   `json:"ownerId,omitzero"`
+	Filter                   string   `json:"filter,omitzero"`
 }
 
 const webhooksPath = "/api/v1/webhooks"

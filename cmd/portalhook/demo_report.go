@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"portalhook/testdata"
+	"portalhook/triggers"
 )
 
 // report prints the demo's table as the stories end, and adds up.
@@ -18,6 +20,8 @@ type report struct {
 	widths [columns]int
 
 	stories, expected, arrived, signed, unsigned, unmatched int
+	steps                                                   int            // of the second part, that went as they should
+	families                                                map[string]int // stories by family
 	took                                                    []time.Duration
 	failures                                                []string
 }
@@ -42,7 +46,7 @@ const (
 )
 
 func newReport(out io.Writer, stories []testdata.Story) *report {
-	r := &report{out: out, paint: paintFor(out)}
+	r := &report{out: out, paint: paintFor(out), families: map[string]int{}}
 	for i, name := range columnNames {
 		r.widths[i] = len(name)
 	}
@@ -76,6 +80,24 @@ func (r *report) row(cells [columns]string, colour func(string) string) {
 	fmt.Fprintln(r.out, strings.TrimRight(b.String(), " "))
 }
 
+// familyOf names the family of an event, by its URI.
+func familyOf(uri string) string {
+	parsed, err := triggers.Default().ParseURI(uri)
+	switch {
+	case err != nil:
+		return "unknown"
+	case parsed.Resource.IsPortal():
+		return "portal"
+	case parsed.Resource == triggers.FeatureServices:
+		return "feature service"
+	case parsed.Resource == triggers.Geoprocessing:
+		return "geoprocessing"
+	case parsed.Resource == triggers.CloudTypes:
+		return "cloud"
+	}
+	return "operational" // the server's own
+}
+
 func clipped(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
@@ -86,7 +108,9 @@ func clipped(text string, width int) string {
 func (r *report) add(s *result) {
 	r.stories++
 	r.unmatched += s.unmatched
-	fmt.Fprintln(r.out, r.paint.dim("# "+s.story.Sentence))
+	family := familyOf(s.uri)
+	r.families[family]++
+	fmt.Fprintln(r.out, r.paint.dim("# "+family+": "+s.story.Sentence))
 	r.fail(s.story.Name, s.problems)
 	for i := range s.rows {
 		r.addRow(s, &s.rows[i])
@@ -138,12 +162,19 @@ func (r *report) failed() bool {
 }
 
 func (r *report) finish(took time.Duration) {
-	fmt.Fprintf(r.out, "\n%d events, %d deliveries expected: %d arrived byte for byte (%d signed and verified, %d unsigned as asked); "+
-		"%d webhooks rightly told nothing.\n", r.stories, r.expected, r.arrived, r.signed, r.unsigned, r.unmatched)
+	counts := make([]string, 0, len(r.families))
+	for _, family := range slices.Sorted(maps.Keys(r.families)) {
+		counts = append(counts, fmt.Sprintf("%d %s", r.families[family], family))
+	}
+	fmt.Fprintf(r.out, "\n%d events (%s), %d deliveries expected: %d arrived byte for byte (%d signed and verified, %d unsigned as asked); "+
+		"%d webhooks rightly told nothing.\n", r.stories, strings.Join(counts, ", "), r.expected, r.arrived, r.signed, r.unsigned, r.unmatched)
 	if len(r.took) > 0 {
 		slices.Sort(r.took)
 		fmt.Fprintf(r.out, "From sending the event to its arrival: %s in the middle, %s at most. All in %s.\n",
 			milliseconds(r.took[len(r.took)/2]), milliseconds(r.took[len(r.took)-1]), took.Round(10*time.Millisecond))
+	}
+	if r.steps > 0 {
+		fmt.Fprintf(r.out, "%d steps of an administrator went as they should.\n", r.steps)
 	}
 	if r.failed() {
 		fmt.Fprintln(r.out, r.paint.red(fmt.Sprintf("FAILED: %d things are wrong.", max(1, len(r.failures)))))

@@ -58,8 +58,9 @@ type storyMatch struct {
 	WebhookID string `json:"webhookId"`
 	Trigger   string `json:"trigger"`
 	Delivery  struct {
-		ID    string `json:"id"`
-		State string `json:"state"`
+		ID       string `json:"id"`
+		State    string `json:"state"`
+		Attempts int    `json:"attempts"`
 	} `json:"delivery"`
 }
 
@@ -70,7 +71,7 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 	for _, w := range story.Webhooks {
 		id, err := s.subscribe(ctx, newWebhook{
 			Name: w.Name, URL: s.receiverURL + pathOf(story, w.Name), EventTypes: w.EventTypes, Enabled: true, Secret: w.Secret,
-			Format: w.Format, EnableCloudEventDelivery: w.EnableCloudEventDelivery,
+			Format: w.Format, EnableCloudEventDelivery: w.EnableCloudEventDelivery, Level: w.Level, OwnerID: w.OwnerID, Filter: w.Filter,
 		})
 		if err != nil {
 			return result{}, fmt.Errorf("subscribe %s: %w", w.Name, err)
@@ -103,7 +104,7 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 		return result{}, err
 	}
 	for _, w := range story.Webhooks {
-		if err := s.client.call(ctx, http.MethodPost, webhooksPath+"/"+ids[w.Name]+"/actions/disable", nil, nil); err != nil {
+		if err := s.switchOff(ctx, ids[w.Name]); err != nil {
 			return result{}, fmt.Errorf("switch %s off: %w", w.Name, err)
 		}
 	}
@@ -124,6 +125,11 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 		r.rows = append(r.rows, o)
 	}
 	return r, nil
+}
+
+// switchOff disables a webhook.
+func (s *stage) switchOff(ctx context.Context, id string) error {
+	return s.client.call(ctx, http.MethodPost, webhooksPath+"/"+id+"/actions/disable", nil, nil)
 }
 
 // pathOf is where a story's webhook is received.
