@@ -131,7 +131,7 @@ func TestSwitchingOffAndOnIsTold(t *testing.T) {
 		require.ElementsMatch(t, []string{uriOf(gone, "exhaust"), uriOf(gone, "disable")}, l.uris())
 		off := h.directory.Get(gone.Key)
 		disable := l.own()[slices.Index(l.uris(), uriOf(gone, "disable"))]
-		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"reason":"the receiver answered 410 Gone","code":"GONE"}`, gone.ID, gone.Name),
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"reason":"the receiver answered 410 Gone","code":"GONE"}`, gone.ID, gone.Name),
 			string(disable.Properties))
 		require.Equal(t, off.DisabledAt.UnixMilli(), disable.When)
 
