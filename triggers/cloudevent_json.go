@@ -104,7 +104,8 @@ func (p *cloudParser) extension(name string, value []byte) error {
 		}
 		return e
 	}
-	switch kind := jsontext.Value(value).Kind(); {
+	kind := jsontext.Value(value).Kind()
+	switch {
 	case kind == 'n': // is the same as nothing
 		return nil
 	case kind == '{' || kind == '[':
