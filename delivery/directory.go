@@ -48,8 +48,9 @@ type Directory struct {
 	byID    sync.Map // webhookName to *entry
 	tenants sync.Map // uint32 to *triggers.Tenant
 
-	// changed is called after a webhook has changed, removed after it has gone; set by the dispatcher before it starts.
-	changed func(*entry)
+	// changed is called after a webhook has changed, with what it was before, removed after it has gone; set by the dispatcher before it
+	// starts.
+	changed func(e *entry, before *triggers.Webhook)
 	removed func(*entry)
 }
 
@@ -80,7 +81,7 @@ type DirectoryConfig struct {
 func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
 	d := &Directory{
 		store: config.Store, table: config.Table, limit: config.MaxWebhooks, legacyCloud: config.LegacyCloud,
-		changed: func(*entry) {}, removed: func(*entry) {},
+		changed: func(*entry, *triggers.Webhook) {}, removed: func(*entry) {},
 	}
 	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
 		return nil, fmt.Errorf("bring webhooks up to date: %w", err)
@@ -219,13 +220,13 @@ func (d *Directory) Update(
 
 // put makes a stored webhook the present one.
 func (d *Directory) put(e *entry, w *triggers.Webhook) {
-	e.webhook.Store(w)
+	before := e.webhook.Swap(w)
 	if listens(w) {
 		d.table.Put(w.Tenant, w.Key, w.Triggers)
 	} else {
 		d.table.Remove(w.Tenant, w.Key)
 	}
-	d.changed(e)
+	d.changed(e, before)
 }
 
 // Delete removes a webhook and cancels what waits for it. It is triggers.ErrNotFound when there is no such webhook.

@@ -64,6 +64,7 @@ type Dispatcher struct {
 	metrics   *metrics
 	log       *slog.Logger
 	settler   *settler
+	notices   notices
 
 	// sending is the context of every attempt: it ends when a shutdown runs out of time.
 	sending    context.Context //nolint:containedctx // it is the life of the sends, not of a call
@@ -71,7 +72,7 @@ type Dispatcher struct {
 	stop       chan struct{} // closed when a shutdown begins
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
-	background sync.WaitGroup // the claim loop and the disk's watch
+	background sync.WaitGroup // the claim loop, the notices' and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch and Resend; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
@@ -99,6 +100,7 @@ func New(config Config) *Dispatcher {
 		stop:      make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 		resends:   make(chan struct{}, maxResends),
+		notices:   notices{wake: make(chan struct{}, 1)},
 		shares:    shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
@@ -137,6 +139,7 @@ func (d *Dispatcher) Start() {
 	d.mu.Unlock()
 	d.settler.start()
 	d.background.Go(d.claimLoop)
+	d.background.Go(d.tellLoop)
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}
@@ -145,13 +148,30 @@ func (d *Dispatcher) Start() {
 
 // Dispatch stores a tenant's events with their deliveries, all of them or none, and returns when they are on disk: one Receipt per
 // event, in order. Deliveries with a free place are sent at once. The errors are *triggers.FieldError with its Index set,
-// *ConflictError, ErrTooMany and *Overload; nothing has been stored then, but for an Overload that says Unknown.
+// *ConflictError, ErrTooMany and *Overload; nothing has been stored then, but for an Overload that says Unknown. Events about webhooks are
+// refused: those are the dispatcher's own.
 func (d *Dispatcher) Dispatch(ctx context.Context, tenant uint32, events []*triggers.Event) ([]Receipt, error) {
+	for i, event := range events {
+		if event.URI.Resource == triggers.Webhooks {
+			refused := triggers.Invalid(triggers.CodeNotAllowed, "uri", "events about webhooks are told by the server itself, and by nobody else")
+			refused.Index = i
+			return nil, refused
+		}
+	}
+	return d.dispatch(ctx, tenant, events)
+}
+
+// dispatch is Dispatch for events of every kind.
+func (d *Dispatcher) dispatch(ctx context.Context, tenant uint32, events []*triggers.Event) ([]Receipt, error) {
 	if err := d.admit(); err != nil {
 		return nil, err
 	}
 	defer d.active.Done()
+	return d.accept(ctx, tenant, events, true)
+}
 
+// accept stores events with their deliveries. With lease, those with a free place are sent at once; without, all wait to be claimed.
+func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*triggers.Event, lease bool) ([]Receipt, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
@@ -162,7 +182,9 @@ func (d *Dispatcher) Dispatch(ctx context.Context, tenant uint32, events []*trig
 		d.scratch.Put(p)
 		return nil, err
 	}
-	d.reserve(p, at)
+	if lease {
+		d.reserve(p, at)
+	}
 	// The commit is waited for whatever becomes of the caller: only its answer tells what was leased to us.
 	receipts, err := d.queue.Enqueue(context.WithoutCancel(ctx), p.acceptances)
 	if err != nil {

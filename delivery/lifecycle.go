@@ -24,8 +24,11 @@ func isExpected(err error) bool {
 }
 
 // webhookChanged has waiting work looked at again: the webhook may be on now, or elsewhere.
-func (d *Dispatcher) webhookChanged(e *entry) {
+func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 	to := d.directory.targetOf(e)
+	if switchedOff(before) && to.webhook.Enabled {
+		d.notifyEnabled(to.webhook, before.DisabledAt)
+	}
 	d.mu.Lock()
 	if e.lane != nil {
 		d.shares.aim(e.lane, to)
@@ -112,7 +115,9 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleGrace)
 		defer cancel()
 	}
-	return errors.Join(cut, d.settler.stop(ctx))
+	settled := d.settler.stop(ctx)
+	d.tellRest(ctx)
+	return errors.Join(cut, settled)
 }
 
 // Resend sends the bytes of one of a tenant's deliveries again, under a new delivery id, to where the webhook points now, and returns
@@ -140,7 +145,7 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 			Delivery: claimed.ID, Tenant: tenant, Webhook: claimed.Webhook, Fence: claimed.Fence, State: Cancelled,
 			Reason: "the webhook was deleted",
 		}
-		d.settler.putAndWait(ctx, cancelled)
+		d.settler.putAndWait(ctx, cancelled, nil)
 		return nil, fmt.Errorf("resend: the webhook: %w", triggers.ErrNotFound)
 	}
 	to := d.directory.targetOf(e)
@@ -152,9 +157,9 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 	a := d.sender.send(sending, to, &j.shipment)
 	d.metrics.attempted(a)
 	settlement, _ := d.conclude(j, to, a)
-	d.settler.putAndWait(ctx, settlement)
+	d.settler.putAndWait(ctx, settlement, d.afterEnd(j, to, &settlement))
 	if a.outcome == Gone {
-		d.switchOff(tenant, to.webhook, goneCode, goneReason)
+		d.switchOff(j, to.webhook, goneCode, goneReason)
 	}
 	return resent(&claimed, to, &settlement, d.clock.Now()), nil
 }

@@ -23,6 +23,7 @@ type metrics struct {
 	ends                                   map[State]prometheus.Counter
 	settleBatches, stale, settleFailures   prometheus.Counter
 	claims, claimFailures                  prometheus.Counter
+	dropped                                prometheus.Counter
 }
 
 // newMetrics registers the metrics of d. With a nil registerer they are counted for nobody.
@@ -54,6 +55,7 @@ func newMetrics(registerer prometheus.Registerer, d *Dispatcher) *metrics {
 		settleFailures: counter("settle_failures_total", "Batches of ended attempts that could not be recorded at first."),
 		claims:         counter("deliveries_claimed_total", "Deliveries fetched from the store."),
 		claimFailures:  counter("claim_failures_total", "Claims that failed."),
+		dropped:        counter("own_events_dropped_total", "Events about webhooks that could not be told, as too many waited or the server stopped."),
 		refusals: counters(registerer, "events_refused_total", "Batches of events refused because of our own state.", "reason",
 			refusedQueue, refusedDisk, refusedStore, refusedStopping),
 		attempts: counters(registerer, "attempts_total", "Attempts by what they came to.", "outcome", Outcomes...),
@@ -113,6 +115,8 @@ func (m *metrics) attempted(a answer) {
 }
 
 func (m *metrics) claimed(n int) { m.claims.Add(float64(n)) }
+
+func (m *metrics) noticesDropped(n int) { m.dropped.Add(float64(n)) }
 
 func (m *metrics) claimFailed() { m.claimFailures.Inc() }
 

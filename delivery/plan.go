@@ -193,9 +193,10 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 			case one.lane != nil && receipts[event].Duplicate:
 				d.shares.cancel(one.lane, 1)
 			case one.lane == nil && !receipts[event].Duplicate && p.planned[i].State == Waiting:
-				l := d.laneOf(one.entry, one.target)
-				d.pass.mark(l)
-				nudge = nudge || d.shares.room(l, at) > 0
+				if l := d.laneOf(one.entry, one.target); l != nil { // else it was deleted meanwhile
+					d.pass.mark(l)
+					nudge = nudge || d.shares.room(l, at) > 0
+				}
 			}
 		}
 	}

@@ -24,10 +24,11 @@ type settler struct {
 	giveUp  chan struct{} // closed when there is no more time
 }
 
-// settling is a settlement on its way, and who waits for it, if anybody does.
+// settling is a settlement on its way.
 type settling struct {
 	Settlement
-	settled chan<- struct{}
+	// settled, when not nil, is called when it is recorded, with false when it could not be. It must not wait for anything.
+	settled func(recorded bool)
 }
 
 func newSettler(queue Queue, m *metrics, log *slog.Logger) *settler {
@@ -40,14 +41,24 @@ func newSettler(queue Queue, m *metrics, log *slog.Logger) *settler {
 func (s *settler) start() { go s.run() }
 
 // put hands a settlement over. It must not be called after stop.
-func (s *settler) put(one Settlement) { s.in <- settling{Settlement: one} }
+func (s *settler) put(one Settlement) { s.putThen(one, nil) }
 
-// putAndWait hands a settlement over and returns when it is recorded, or when ctx ends.
-func (s *settler) putAndWait(ctx context.Context, one Settlement) {
-	settled := make(chan struct{})
+// putThen is put, with something to do when the settlement is recorded; nil for nothing.
+func (s *settler) putThen(one Settlement, settled func(recorded bool)) {
 	s.in <- settling{one, settled}
+}
+
+// putAndWait is putThen that returns when the settlement is recorded, or when ctx ends.
+func (s *settler) putAndWait(ctx context.Context, one Settlement, settled func(recorded bool)) {
+	done := make(chan struct{})
+	s.putThen(one, func(recorded bool) {
+		if settled != nil {
+			settled(recorded)
+		}
+		close(done)
+	})
 	select {
-	case <-settled:
+	case <-done:
 	case <-ctx.Done():
 	}
 }
@@ -70,14 +81,14 @@ func (s *settler) run() {
 	defer close(s.done)
 	var (
 		batch   = make([]Settlement, 0, settleBatch)
-		waiting []chan<- struct{}
+		waiting []func(bool)
 	)
 	for first := range s.in {
 		batch, waiting = s.gather(append(batch[:0], first.Settlement), append(waiting[:0], first.settled))
-		s.settle(batch)
+		recorded := s.settle(batch)
 		for _, settled := range waiting {
 			if settled != nil {
-				close(settled)
+				settled(recorded)
 			}
 		}
 		clear(batch)
@@ -85,7 +96,7 @@ func (s *settler) run() {
 }
 
 // gather adds what else has come.
-func (s *settler) gather(batch []Settlement, waiting []chan<- struct{}) ([]Settlement, []chan<- struct{}) {
+func (s *settler) gather(batch []Settlement, waiting []func(bool)) ([]Settlement, []func(bool)) {
 	for len(batch) < settleBatch {
 		select {
 		case one, ok := <-s.in:
@@ -100,13 +111,13 @@ func (s *settler) gather(batch []Settlement, waiting []chan<- struct{}) ([]Settl
 	return batch, waiting
 }
 
-// settle records a batch, however often it takes.
-func (s *settler) settle(batch []Settlement) {
+// settle records a batch, however often it takes; false when there was no more time.
+func (s *settler) settle(batch []Settlement) bool {
 	for failures := 0; ; failures++ {
 		stale, err := s.queue.Settle(context.Background(), batch)
 		if err == nil {
 			s.metrics.settled(batch, stale)
-			return
+			return true
 		}
 		s.metrics.settleFailed()
 		if failures == 0 {
@@ -118,7 +129,7 @@ func (s *settler) settle(batch []Settlement) {
 		case <-s.giveUp:
 			pause.Stop()
 			s.log.Error("attempts not recorded; they will be made again", "count", len(batch), "err", err)
-			return
+			return false
 		}
 	}
 }

@@ -131,9 +131,9 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	a := d.sender.send(d.sending, to, &j.shipment)
 	d.metrics.attempted(a)
 	settlement, hold := d.conclude(j, to, a)
-	d.settler.put(settlement)
+	d.settler.putThen(settlement, d.afterEnd(j, to, &settlement))
 	if a.outcome == Gone {
-		d.switchOff(j.tenant, to.webhook, goneCode, goneReason)
+		d.switchOff(j, to.webhook, goneCode, goneReason)
 	}
 	return result{outcome: a.outcome, took: a.attempt.Total, hold: hold}, true
 }
@@ -162,6 +162,19 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 	return settlement, a.retryAfter
 }
 
+// afterEnd is what is to be done when the end of a delivery is recorded; nil for nothing.
+func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded bool) {
+	if s.State != Exhausted || j.isNotice() {
+		return nil
+	}
+	ended := *s
+	return func(recorded bool) {
+		if recorded {
+			d.notifyExhausted(j, to.webhook, &ended)
+		}
+	}
+}
+
 func (j *job) settlement(state State, due time.Time, why string) Settlement {
 	return Settlement{
 		Delivery: j.id, Tenant: j.tenant, Webhook: j.webhook, Fence: j.fence, State: state, DueAt: due, Reason: why,
@@ -182,9 +195,9 @@ func (d *Dispatcher) giveBack(back []returned) {
 	}
 }
 
-// switchOff switches a webhook off on the server's own account, unless it has been changed since the version w.
-func (d *Dispatcher) switchOff(tenant uint32, w *triggers.Webhook, code, why string) {
-	_, err := d.directory.Update(d.sending, tenant, w.ID, func(present *triggers.Webhook) error {
+// switchOff switches a webhook off on the server's own account, because of a delivery, unless it has been changed since the version w.
+func (d *Dispatcher) switchOff(j *job, w *triggers.Webhook, code, why string) {
+	off, err := d.directory.Update(d.sending, j.tenant, w.ID, func(present *triggers.Webhook) error {
 		if present.Revision != w.Revision || !present.Enabled {
 			return errChanged
 		}
@@ -192,9 +205,13 @@ func (d *Dispatcher) switchOff(tenant uint32, w *triggers.Webhook, code, why str
 		present.DisabledReason, present.DisabledReasonCode, present.DisabledAt = why, code, d.clock.Now()
 		return nil
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		d.log.Info("webhook switched off", "webhook", w.ID, "code", code, "reason", why)
-	} else if !isExpected(err) {
+		if !j.isNotice() {
+			d.notifyDisabled(off)
+		}
+	case !isExpected(err):
 		d.log.Error("webhook not switched off", "webhook", w.ID, "code", code, "err", err)
 	}
 }

@@ -105,6 +105,12 @@ func Stories() ([]Story, error) {
 	return stories, nil
 }
 
+// OfServer reports whether the story's event is about a webhook: only the server itself tells of those, so that none can post it.
+func (s *Story) OfServer() bool {
+	ev, err := triggers.Default().ParseEvent(s.Event)
+	return err == nil && ev.URI.Resource == triggers.Webhooks
+}
+
 // Request is the body that a webhook of the story receives in a run. It is nil when the story tells the webhook nothing.
 func (s *Story) Request(name string, run Run) []byte {
 	golden, ok := s.Requests[name]

@@ -42,7 +42,8 @@ func TestCloudEvents(t *testing.T) {
 			"everything", cloudText(`,"time":"2025-05-26T11:48:27.521+02:00","datacontenttype":"application/json; charset=UTF-8","tenantid":"t",
 				"userid":"u","ownerid":"o","spaceid":"s", "toplevelresourceid":"r","audience":"a, b,,c","authtype":"user","count":-7,"live":true,
 				"nothing":null,"subject":"x","dataschema":"https://x.example/","data":{"b": 1.50, "a" :"\u00e9"}`),
-			"com.qlik.v1.app.created", triggers.Event{
+			"com.qlik.v1.app.created",
+			triggers.Event{
 				Source: "com.qlik/engine", Kind: kind, When: 1748252907521, HasWhen: true, UserID: "u", OwnerID: "o", Audience: []string{"a", "b", "c"},
 				Extensions: []byte(`{"subject":"x","dataschema":"https://x.example/","spaceid":"s","toplevelresourceid":"r","authtype":"user","count":-7,"live":true}`),
 				Data:       []byte(`{"b":1.50,"a":"é"}`),
@@ -50,7 +51,8 @@ func TestCloudEvents(t *testing.T) {
 		},
 		{
 			"what Qlik Cloud puts into extensions", cloudText(`,"extensions":{"actor":{},"ownerId":"o","userId":"second","updates":[ {} ],"tenantId":"t"},"userid":"first"`),
-			"com.qlik.v1.app.created", triggers.Event{
+			"com.qlik.v1.app.created",
+			triggers.Event{
 				Source: "com.qlik/engine", Kind: kind, UserID: "first", OwnerID: "o", Extensions: []byte(`{"actor":{},"updates":[{}]}`),
 			},
 		},
@@ -65,7 +67,8 @@ func TestCloudEvents(t *testing.T) {
 		{
 			"a portal event", pathText(`,"time":"2018-11-26T00:29:56.521Z","ownerid":"o","audience":"a","traceparent":"00-1","data":{"username":"jdoe",
 				"userId":"u","properties":{"sharedToGroups":[ "Everyone" ]}}`),
-			"/items/x/share", triggers.Event{
+			"/items/x/share",
+			triggers.Event{
 				Source: "https://portal.example.com/", Username: "jdoe", UserID: "u", When: 1543192196521, HasWhen: true, OwnerID: "o",
 				Audience: []string{"a"}, Properties: []byte(`{"sharedToGroups":["Everyone"]}`),
 			},
@@ -73,14 +76,16 @@ func TestCloudEvents(t *testing.T) {
 		{
 			"the data counts before the attributes", pathText(`,"time":"2025-01-01T00:00:00Z","userid":"2","ownerid":"2","audience":"2",
 				"data":{"userId":"1","ownerId":"1","when":1,"audience":["1"]}`),
-			"/items/x/share", triggers.Event{
+			"/items/x/share",
+			triggers.Event{
 				Source: "https://portal.example.com/", UserID: "1", When: 1, HasWhen: true, OwnerID: "1", Audience: []string{"1"},
 			},
 		},
 		{
 			"the data as Portalhook sends it", pathText(`,"tenantid":"t","data":{"username":"jdoe","userId":"","when":1,"operation":"share","source":"items","id":"X",
 				"properties":{}}`),
-			"/items/x/share", triggers.Event{
+			"/items/x/share",
+			triggers.Event{
 				Source: "https://portal.example.com/", Username: "jdoe", When: 1, HasWhen: true, Properties: []byte(`{}`),
 			},
 		},
@@ -89,24 +94,28 @@ func TestCloudEvents(t *testing.T) {
 		}},
 		{
 			"a sign-in, in the catalogue's spelling", `{"specversion":"1.0","id":"e-1","source":"p","type":"/users/signIn","subject":"/users/ann/signIn"}`,
-			"/users/ann/signIn", triggers.Event{Source: "p"},
+			"/users/ann/signIn",
+			triggers.Event{Source: "p"},
 		},
 		{
 			"a bulk event", `{"specversion":"1.0","id":"e-1","source":"p","type":"/users/bulkEnable","data":{"source":"users","operation":"bulkEnable","id":""}}`,
-			"/users/bulkEnable", triggers.Event{Source: "p"},
+			"/users/bulkEnable",
+			triggers.Event{Source: "p"},
 		},
 		{
 			"a feature service in a folder", `{"specversion":"1.0","id":"e-1","source":"p","type":"/services/*/*/FeatureServer/FeaturesCreated",
 				"subject":"/services/City/Parcels/FeatureServer/FeaturesCreated","data":{"serviceType":"FeatureServer","eventType":"FeaturesCreated",
 				"when":1,"folderName":"City","serviceName":"Parcels","serverGens":[1,2]}}`,
-			"/services/City/Parcels/FeatureServer/FeaturesCreated", triggers.Event{
+			"/services/City/Parcels/FeatureServer/FeaturesCreated",
+			triggers.Event{
 				Source: "p", When: 1, HasWhen: true, Service: &triggers.ServiceFacts{FolderName: "City", ServiceName: "Parcels", ServerGens: []int64{1, 2}},
 			},
 		},
 		{
 			"a job", `{"specversion":"1.0","id":"e-1","source":"p","type":"/services/*/GPServer","subject":"/services/Buffer/GPServer",
 				"data":{"jobId":"j","status":"failed"}}`,
-			"/services/Buffer/GPServer", triggers.Event{Source: "p", Service: &triggers.ServiceFacts{JobID: "j", Status: "failed"}},
+			"/services/Buffer/GPServer",
+			triggers.Event{Source: "p", Service: &triggers.ServiceFacts{JobID: "j", Status: "failed"}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -81,12 +82,7 @@ func (f Filter) Holds(values func(FilterAttribute) []string) bool {
 
 func (c *condition) holds(values func(FilterAttribute) []string) bool {
 	if c.left == nil {
-		for _, value := range values(c.attribute) {
-			if value == c.value {
-				return !c.negated
-			}
-		}
-		return c.negated
+		return slices.Contains(values(c.attribute), c.value) != c.negated
 	}
 	if c.and {
 		return c.left.holds(values) && c.right.holds(values)
@@ -231,12 +227,9 @@ func (p *filterParser) attribute() (FilterAttribute, error) {
 		return "", p.wrong("%q is no attribute; there are id, spaceId, topLevelResourceId, data.status, username, source, operation and properties.<name>", word)
 	}
 	p.at += len(word)
-	for _, known := range p.attributes {
-		if known == found {
-			return found, nil
-		}
+	if !slices.Contains(p.attributes, found) {
+		p.attributes = append(p.attributes, found)
 	}
-	p.attributes = append(p.attributes, found)
 	return found, nil
 }
 

@@ -88,11 +88,7 @@ func find(object []byte, is func(name string) bool) (found []byte) {
 
 // valuesOf are the values of a JSON value for comparison with text.
 func valuesOf(raw []byte) []string {
-	switch jsontext.Value(raw).Kind() {
-	case '{':
-		return nil
-	case '[':
-	default:
+	if jsontext.Value(raw).Kind() != '[' {
 		return appendScalar(nil, raw)
 	}
 	r := (*Catalog)(nil).newReader(raw)
@@ -111,17 +107,17 @@ func valuesOf(raw []byte) []string {
 	return values
 }
 
-// appendScalar appends the text of a string, the JSON text of another scalar, and of arrays and objects nothing.
+// appendScalar appends the text of a string, the JSON text of another scalar, and nothing of arrays, of objects and of what is absent.
 func appendScalar(values []string, raw []byte) []string {
-	switch jsontext.Value(raw).Kind() {
-	case '"':
-		text, err := jsontext.AppendUnquote(nil, raw)
-		if err != nil {
-			return values
-		}
-		return append(values, string(text))
-	case '0', 't', 'f', 'n':
+	switch kind := jsontext.Value(raw).Kind(); {
+	case len(raw) == 0 || kind == '{' || kind == '[':
+		return values
+	case kind != '"':
 		return append(values, string(raw))
 	}
-	return values
+	text, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return values
+	}
+	return append(values, string(text))
 }

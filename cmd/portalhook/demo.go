@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,6 +51,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
+	stories = slices.DeleteFunc(stories, func(s testdata.Story) bool { return s.OfServer() })
 	stage, err := openStage(ctx, std)
 	if err != nil {
 		return err

@@ -1,0 +1,228 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// ledger is a queue that keeps what it was given.
+type ledger struct {
+	delivery.Queue
+	mu       sync.Mutex
+	accepted []delivery.Acceptance
+	planned  int
+}
+
+func (l *ledger) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]delivery.Receipt, error) {
+	receipts, err := l.Queue.Enqueue(ctx, batch)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, receipt := range receipts {
+		if !receipt.Duplicate {
+			l.accepted = append(l.accepted, batch[i])
+			l.planned += receipt.Matched
+		}
+	}
+	return receipts, err
+}
+
+// own are the stored events about webhooks, in order.
+func (l *ledger) own() (own []*triggers.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.accepted {
+		if l.accepted[i].Event.URI.Resource == triggers.Webhooks {
+			own = append(own, l.accepted[i].Event)
+		}
+	}
+	return own
+}
+
+func (l *ledger) uris() []string {
+	uris := []string{}
+	for _, ev := range l.own() {
+		uris = append(uris, ev.URI.String())
+	}
+	return uris
+}
+
+// inLedger runs a test in a bubble and keeps what is stored.
+func inLedger(t *testing.T, w *wire, test func(*house, *ledger)) {
+	t.Helper()
+	l := new(ledger)
+	inBubble(t, w, func(config *delivery.Config) {
+		l.Queue = config.Queue
+		config.Queue = l
+	}, func(h *house) { test(h, l) })
+}
+
+func once(w *triggers.Webhook) { w.Retry = triggers.Retry{Profile: triggers.RetryOnce} }
+
+// byHost answers by the receiver's host; one that is not named answers 200.
+func byHost(statuses map[string]int) script {
+	return func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {
+		status, ok := statuses[r.URL.Host]
+		if !ok {
+			status = 200
+		}
+		return status, nil, time.Millisecond, nil
+	}
+}
+
+func uriOf(w *triggers.Webhook, op string) string { return "/webhooks/" + w.ID.String() + "/" + op }
+
+func TestExhaustedDeliveryIsTold(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
+	inLedger(t, w, func(h *house, l *ledger) {
+		t := h.t
+		sick := h.subscribe("https://sick.example.com/services/T0/key?token=hush", once)
+		h.subscribe("https://watch.example.com/hook", nil, "/webhooks/exhaust")
+		h.subscribe("https://root.example.com/hook", nil, "/", "/services/**", "com.qlik.**")
+		id := h.emit(event(t, "/items/a/update"))[0].ID
+		pass(time.Second)
+
+		require.Equal(t, []string{uriOf(sick, "exhaust")}, l.uris())
+		ev := l.own()[0]
+		require.Empty(t, ev.Username)
+		require.True(t, ev.HasWhen)
+		delivered := slices.IndexFunc([]triggers.ID{id + 1, id + 2}, func(d triggers.ID) bool {
+			r, err := h.queue.Delivery(context.Background(), h.tenant, d)
+			return err == nil && r.State == delivery.Exhausted
+		})
+		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"deliveryId":%q,"eventId":%q,"uri":"/items/a/update",`+
+			`"receiver":"https://sick.example.com","attempts":1,"lastStatus":500,"reason":"500 Internal Server Error"}`,
+			sick.ID, sick.Name, (id+1+triggers.ID(delivered)).Delivery(), id.Event()), string(ev.Properties))
+		require.Len(t, w.times("watch.example.com", time.Now()), 1)
+		require.Len(t, w.times("root.example.com", time.Now()), 1, "the root hears the item, not us")
+	})
+}
+
+func TestSwitchingOffAndOnIsTold(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"gone.example.com": 410})}
+	inLedger(t, w, func(h *house, l *ledger) {
+		t := h.t
+		gone := h.subscribe("https://gone.example.com/hook", nil)
+		h.subscribe("https://watch.example.com/hook", nil, "/webhooks")
+		set := func(on bool) {
+			_, err := h.directory.Update(context.Background(), h.tenant, gone.ID, func(w *triggers.Webhook) error {
+				w.Enabled = on
+				if !on {
+					w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
+				}
+				return nil
+			})
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		h.emit(event(t, "/items/a/update"))
+		pass(time.Second)
+		require.ElementsMatch(t, []string{uriOf(gone, "exhaust"), uriOf(gone, "disable")}, l.uris())
+		off := h.directory.Get(gone.Key)
+		disable := l.own()[slices.Index(l.uris(), uriOf(gone, "disable"))]
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"reason":"the receiver answered 410 Gone","code":"GONE"}`, gone.ID, gone.Name),
+			string(disable.Properties))
+		require.Equal(t, off.DisabledAt.UnixMilli(), disable.When)
+
+		set(true)
+		require.Equal(t, uriOf(gone, "enable"), l.uris()[2])
+		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q}`, gone.ID, gone.Name), string(l.own()[2].Properties))
+		set(false)
+		set(true)
+		pass(time.Second)
+		require.Len(t, l.own(), 3, "what somebody does by hand is his own business")
+		require.Len(t, w.times("watch.example.com", time.Now()), 3)
+	})
+}
+
+// TestNoCascade lets deliveries of our own events fail in every way: nothing more comes of it.
+func TestNoCascade(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500, "watch.example.com": 500, "gone.example.com": 410})}
+	inLedger(t, w, func(h *house, l *ledger) {
+		t := h.t
+		sick := h.subscribe("https://sick.example.com/hook", once)
+		h.subscribe("https://watch.example.com/hook", once, "/webhooks")
+		gone := h.subscribe("https://gone.example.com/hook", once, "/webhooks/**")
+		h.emit(event(t, "/items/a/update"))
+		pass(time.Minute)
+		require.Equal(t, []string{uriOf(sick, "exhaust")}, l.uris())
+		require.Len(t, w.all(), 3)
+		require.Equal(t, "GONE", h.directory.Get(gone.Key).DisabledReasonCode, "off it is all the same")
+		require.Zero(t, h.queue.Open())
+	})
+}
+
+func TestNobodyElseTellsOfWebhooks(t *testing.T) {
+	h := open(t, nil)
+	_, err := h.Dispatch(context.Background(), h.tenant, []*triggers.Event{
+		event(t, "/items/a/update"), event(t, "/webhooks/4adc30bb03054812a846fa592de105de/disable"),
+	})
+	var field *triggers.FieldError
+	require.ErrorAs(t, err, &field)
+	require.Equal(t, "NOT_ALLOWED", field.Code)
+	require.Equal(t, "uri", field.Field)
+	require.Equal(t, 1, field.Index)
+}
+
+// TestManyNoticesWhileTheStoreFails sees that the workers never wait for notices, and what becomes of those.
+func TestManyNoticesWhileTheStoreFails(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
+	inLedger(t, w, func(h *house, l *ledger) {
+		t := h.t
+		h.subscribe("https://sick.example.com/hook", once)
+		var events []*triggers.Event
+		for range 5000 {
+			events = append(events, event(t, "/items/a/update"))
+		}
+		h.emit(events...)
+		var mu sync.Mutex
+		broken := true
+		h.queue.Fail = func(verb string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if broken && verb == "Enqueue" {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		pass(time.Hour)
+		require.Zero(t, h.queue.Open(), "every delivery has ended")
+		require.Empty(t, l.own())
+		mu.Lock()
+		broken = false
+		mu.Unlock()
+		pass(time.Minute)
+		require.Len(t, l.own(), 4096, "as many as are kept; the others were dropped")
+	})
+}
+
+// TestLastNoticesAreStored ends an attempt while the dispatcher stops: what it came to is told after the next start.
+func TestLastNoticesAreStored(t *testing.T) {
+	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {
+		return 500, nil, 3 * time.Second, nil
+	}}
+	inLedger(t, w, func(h *house, l *ledger) {
+		t := h.t
+		sick := h.subscribe("https://sick.example.com/hook", once)
+		h.subscribe("https://watch.example.com/hook", nil, "/webhooks")
+		h.emit(event(t, "/items/a/update"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		require.NoError(t, h.Shutdown(ctx))
+		require.Equal(t, []string{uriOf(sick, "exhaust")}, l.uris())
+		require.Equal(t, 1, h.queue.Open(), "its delivery waits")
+		require.Empty(t, w.times("watch.example.com", time.Now()))
+	})
+}
