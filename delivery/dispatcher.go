@@ -199,7 +199,7 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 
 // admit refuses events while too much is open or the dispatcher stops, and counts the call in.
 func (d *Dispatcher) admit() error {
-	if d.gauge != nil && d.gauge.Open() >= d.maxOpen {
+	if d.queueFull() {
 		d.metrics.refused(refusedQueue)
 		return overload(http.StatusTooManyRequests, queueFullPause, errQueueFull)
 	}
@@ -210,6 +210,24 @@ func (d *Dispatcher) admit() error {
 	if !d.enter() {
 		d.metrics.refused(refusedStopping)
 		return stopping()
+	}
+	return nil
+}
+
+func (d *Dispatcher) queueFull() bool { return d.gauge != nil && d.gauge.Open() >= d.maxOpen }
+
+// QueueReady is an error while events are refused because too many deliveries are open.
+func (d *Dispatcher) QueueReady(context.Context) error {
+	if d.queueFull() {
+		return errQueueFull
+	}
+	return nil
+}
+
+// DiskReady is an error while events are refused because the disk is nearly full, as it was at the last look, a second ago at most.
+func (d *Dispatcher) DiskReady(context.Context) error {
+	if d.diskFull.Load() {
+		return errDiskFull
 	}
 	return nil
 }

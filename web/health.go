@@ -14,7 +14,7 @@ import (
 
 // Check is one part that must work before the server is ready.
 type Check struct {
-	// Name is what /readyz calls the part: store, workers.
+	// Name is what /readyz calls the part: store, queue, disk.
 	Name string
 	// Ready is nil when the part works; it must give up when ctx ends.
 	Ready func(ctx context.Context) error

@@ -71,6 +71,12 @@ func (r *receiver) next(t *testing.T) received {
 // newWhole opens a store and builds everything on it; what file holds already is taken up.
 func newWhole(t *testing.T, file string, to *receiver) *whole {
 	t.Helper()
+	return newWholeWith(t, file, to, func(*delivery.Config, *web.Config) {})
+}
+
+// newWholeWith is newWhole with other settings.
+func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery.Config, *web.Config)) *whole {
+	t.Helper()
 	ctx := t.Context()
 	store, err := storage.OpenSQLite(ctx, storage.Config{Path: file})
 	require.NoError(t, err)
@@ -89,15 +95,21 @@ func newWhole(t *testing.T, file string, to *receiver) *whole {
 	table := router.NewTable()
 	dir, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: store, Table: table, MaxWebhooks: 5})
 	require.NoError(t, err)
-	dispatcher := delivery.New(delivery.Config{
+	deliveries := delivery.Config{
 		Queue: store, Directory: dir, Table: table, Gauge: store,
 		Transport: delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(targets, 0)}),
-	})
+	}
+	server := web.Config{
+		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
+	}
+	change(&deliveries, &server)
+	dispatcher := delivery.New(deliveries)
+	server.Dispatcher, server.Resender = dispatcher, dispatcher
+	server.Checks = []web.Check{
+		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
+	}
 	w := &whole{edge: edge{log: &logbook{}}, receiver: to, store: store}
-	w.server, err = web.New(ctx, web.Config{
-		Catalog: triggers.Default(), Dispatcher: dispatcher, Resender: dispatcher, Table: table, Directory: dir, History: store, Keys: store, Audit: store,
-		Targets: targets, MaxWebhooks: 5, Checks: []web.Check{{Name: "store", Ready: store.Ping}},
-	})
+	w.server, err = web.New(ctx, server)
 	require.NoError(t, err)
 	dispatcher.Start()
 	t.Cleanup(func() {

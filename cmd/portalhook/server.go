@@ -120,7 +120,9 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
-		Checks: []web.Check{{Name: "store", Ready: store.Ping}},
+		Checks: []web.Check{
+			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
+		},
 	})
 	if err != nil {
 		return nil, err
