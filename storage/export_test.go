@@ -32,3 +32,34 @@ func (s *Store) Tables(t *testing.T, prefix string) (names []string) {
 	}))
 	return names
 }
+
+// SearchStatements are the statements that propose events to a search.
+func SearchStatements() []string { return searchStatements }
+
+// Seal writes the tail of the search index, however short.
+func (s *Store) Seal(t *testing.T) {
+	t.Helper()
+	require.NoError(t, s.write(t.Context(), func(w *writer) error {
+		for len(s.search.entries) > 0 {
+			if err := w.seal(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Plan is how SQLite would go about a statement, step by step.
+func (s *Store) Plan(t *testing.T, statement string) (steps []string) {
+	t.Helper()
+	rows, err := s.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, 0, 1, 1, 1, 1) //nolint:sqlclosecheck // by eachRow
+	require.NoError(t, err)
+	require.NoError(t, eachRow(rows, func() error {
+		var id, parent, unused int
+		var step string
+		err := rows.Scan(&id, &parent, &unused, &step)
+		steps = append(steps, step)
+		return err
+	}))
+	return steps
+}
