@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 
@@ -52,9 +53,7 @@ func (s *Store) Seal(t *testing.T) {
 // Plan is how SQLite would go about a statement, step by step.
 func (s *Store) Plan(t *testing.T, statement string) (steps []string) {
 	t.Helper()
-	rows, err := s.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, 0, 1, 1, 1, 1) //nolint:sqlclosecheck // by eachRow
-	require.NoError(t, err)
-	require.NoError(t, eachRow(rows, func() error {
+	require.NoError(t, each(t.Context(), s.readers, "EXPLAIN QUERY PLAN "+statement, []any{0, 1, 1, 1, 1}, func(rows *sql.Rows) error {
 		var id, parent, unused int
 		var step string
 		err := rows.Scan(&id, &parent, &unused, &step)

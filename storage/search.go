@@ -226,12 +226,8 @@ func (l *search) direction() string {
 
 // column reads the numbers that a statement of one column gives.
 func (l *search) column(ctx context.Context, statement, suffix string, args ...any) ([]triggers.ID, error) {
-	rows, err := l.tx.QueryContext(ctx, withDirection(forDay(statement, suffix), l.direction()), args...) //nolint:sqlclosecheck // by eachRow
-	if err != nil {
-		return nil, err
-	}
 	var ids []triggers.ID
-	err = eachRow(rows, func() error {
+	err := each(ctx, l.tx, withDirection(forDay(statement, suffix), l.direction()), args, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
 		ids = append(ids, triggers.ID(id))
@@ -313,13 +309,10 @@ func (l *search) missed(state delivery.State) source {
 // open proposes the events of open work, which stands in the order of their numbers: a delivery's own follows its event's. Of a
 // resent delivery, whose number is far from its event's, the event is not proposed; its outcome is that of its first deliveries.
 func (l *search) open(ctx context.Context, first, last triggers.ID, n int) (found, error) {
-	rows, err := l.tx.QueryContext(ctx, withDirection(searchOpen, l.direction()), int64(first), int64(last), n)
-	if err != nil {
-		return found{}, err
-	}
 	var batch found
 	read := 0
-	err = eachRow(rows, func() error {
+	args := []any{int64(first), int64(last), n}
+	err := each(ctx, l.tx, withDirection(searchOpen, l.direction()), args, func(rows *sql.Rows) error {
 		var id, event int64
 		if err := rows.Scan(&id, &event); err != nil {
 			return err
@@ -379,12 +372,8 @@ func (l *search) inSegments(
 	ctx context.Context, suffix string, hash uint64, first, last triggers.ID, n int, ids *[]triggers.ID,
 ) (covered triggers.ID, err error) {
 	bucket := bucketOf(hash)
-	rows, err := l.tx.QueryContext(ctx, withDirection(forDay(searchSegments, suffix), l.direction()), //nolint:sqlclosecheck // by eachRow
-		segmentRow(bucket, 0), segmentRow(bucket+1, 0), int64(first), int64(last))
-	if err != nil {
-		return 0, err
-	}
-	err = eachRow(rows, func() error {
+	args := []any{segmentRow(bucket, 0), segmentRow(bucket+1, 0), int64(first), int64(last)}
+	err = each(ctx, l.tx, withDirection(forDay(searchSegments, suffix), l.direction()), args, func(rows *sql.Rows) error {
 		var low int64
 		var body sql.RawBytes
 		if err := rows.Scan(&low, &body); err != nil {

@@ -175,7 +175,11 @@ func (w *writer) seal() error {
 
 // writeSegment writes entries that are in the order of their events.
 func (w *writer) writeSegment(entries []searchEntry, suffix string) error {
-	number, err := w.db.integer(newestSegment, suffix)
+	var number int64
+	err := w.db.each(newestSegment, suffix, 2, func(row []driver.Value) error {
+		number = integer(row[0])
+		return nil
+	})
 	if err != nil {
 		return err
 	}
