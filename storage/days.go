@@ -63,10 +63,10 @@ CREATE TABLE attempt_$day (
   body     BLOB NOT NULL,
   PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
-` + jobTables
+` + jobTables + searchTables
 
 // dayTableNames are the tables of a day, without their suffix.
-var dayTableNames = [...]string{"event", "delivery", "attempt", "job"}
+var dayTableNames = [...]string{"event", "delivery", "attempt", "job", "search"}
 
 // olderThan puts a day's lowest id into a statement: as a number, so that SQLite sees that the index of older events serves.
 func olderThan(text string, day int64) string {

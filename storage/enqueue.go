@@ -290,6 +290,9 @@ func (w *writer) accepted(r *enqueueRequest) {
 		if receipt.Duplicate {
 			continue
 		}
+		w.index(indexed{
+			id: receipt.ID, tenant: a.Tenant, uri: &a.Event.URI, username: a.Event.Username, unmatched: len(a.Planned) == 0,
+		})
 		accepted := a.AcceptedAt.UnixMilli()
 		for k := range a.Planned {
 			p := &a.Planned[k]

@@ -151,6 +151,9 @@ func (w *writer) start() error {
 		return fmt.Errorf("find the newest id: %w", err)
 	}
 	w.ids.last = last
+	if err := w.loadSearch(); err != nil {
+		return fmt.Errorf("load the search index: %w", err)
+	}
 	if err := w.loadWebhooks(); err != nil {
 		return fmt.Errorf("load webhooks: %w", err)
 	}

@@ -28,6 +28,7 @@ type Store struct {
 	ring     *keyRing
 	readers  *sql.DB
 	calendar calendar
+	search   searchTail
 	openWork atomic.Int64
 
 	revisions struct {

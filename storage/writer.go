@@ -27,6 +27,7 @@ type writer struct {
 	turns    turns
 	webhooks map[uint32]struct{} // those that exist
 	known    map[identity]seen   // within one group
+	scratch  []byte              // of searchHash
 
 	legacyCloud bool // of the revisions that are made
 
@@ -103,6 +104,7 @@ func (w *writer) serve(first request) {
 	for _, r := range w.solos {
 		r.answer <- r.do(w)
 	}
+	w.sealDue()
 	clear(w.enqueues)
 	clear(w.settles)
 	clear(w.solos)

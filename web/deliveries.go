@@ -19,6 +19,8 @@ type History interface {
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
 	// Event is triggers.ErrNotFound when there is no such event.
 	Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error)
+	// Events is a page of the events that are asked for.
+	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
 	// Delivery is triggers.ErrNotFound when there is no such delivery.
 	Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)

@@ -149,6 +149,15 @@ func (s *Server) getEvent(c echo.Context, key *triggers.APIKey) error {
 
 func appendEvent(dst []byte, ev *delivery.EventRecord) []byte {
 	o := openObject(dst)
+	writeEventHead(o, ev)
+	o.raw("event", ev.Body)
+	o.number("matched", int64(len(ev.Matches)))
+	o.array("matches", len(ev.Matches), func(dst []byte, i int) []byte { return appendMatch(dst, &ev.Matches[i]) })
+	return o.close()
+}
+
+// writeEventHead writes what the sender said of an event, but for its own shape.
+func writeEventHead(o *object, ev *delivery.EventRecord) {
 	o.text("id", ev.ID.Event())
 	if ev.EventID != "" {
 		o.text("eventId", ev.EventID)
@@ -160,10 +169,6 @@ func appendEvent(dst []byte, ev *delivery.EventRecord) []byte {
 	o.text("username", ev.Username)
 	o.time("when", ev.When)
 	o.time("acceptedAt", ev.AcceptedAt)
-	o.raw("event", ev.Body)
-	o.number("matched", int64(len(ev.Matches)))
-	o.array("matches", len(ev.Matches), func(dst []byte, i int) []byte { return appendMatch(dst, &ev.Matches[i]) })
-	return o.close()
 }
 
 func appendMatch(dst []byte, m *delivery.Match) []byte {

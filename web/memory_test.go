@@ -368,6 +368,29 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	return found[:min(q.Limit, len(found))], nil
 }
 
+func (m *memory) Events(_ context.Context, q delivery.EventQuery) (*delivery.EventPage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	page := &delivery.EventPage{}
+	for _, ev := range m.events {
+		after := q.After == 0 || (q.OldestFirst && ev.ID > q.After) || (!q.OldestFirst && ev.ID < q.After)
+		uri, err := triggers.Default().ParseURI(ev.URI)
+		if err == nil && ev.Tenant == q.Tenant && after && q.Hears(&uri) && (q.EventID == "" || q.EventID == ev.EventID) &&
+			(q.Username == "" || strings.EqualFold(q.Username, ev.Username)) && (q.Outcome == "" || ev.Has(q.Outcome)) &&
+			!ev.AcceptedAt.Before(q.From) && (q.To.IsZero() || ev.AcceptedAt.Before(q.To)) {
+			page.Events = append(page.Events, *ev)
+		}
+	}
+	slices.SortFunc(page.Events, func(a, b delivery.EventRecord) int {
+		if q.OldestFirst {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return cmp.Compare(b.ID, a.ID)
+	})
+	page.Events = page.Events[:min(q.Limit, len(page.Events))]
+	return page, nil
+}
+
 func (m *memory) Hourly(_ context.Context, _, _ uint32, from, to time.Time) (found []delivery.HourCounts, err error) {
 	for _, h := range m.hours {
 		if h.Hour.Add(time.Hour).After(from) && h.Hour.Before(to) {

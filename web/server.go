@@ -101,6 +101,7 @@ type route struct {
 func (s *Server) routes() []route {
 	list := []route{
 		{method: http.MethodPost, path: "/api/v1/events", allowed: admin | emitter, handle: s.postEvents, quiet: true},
+		{method: http.MethodGet, path: "/api/v1/events", allowed: admin | viewer, handle: s.listEvents},
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},

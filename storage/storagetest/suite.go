@@ -24,6 +24,7 @@ type Store interface {
 	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
 	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
+	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	Retain(ctx context.Context, before time.Time) error
 	ShiftDue(ctx context.Context, by time.Duration) error
@@ -62,6 +63,8 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
 		{"deliveries are filtered", testHistoryFilters},
 		{"attempts are counted by the hour", testHourly},
+		{"events are searched as a look at each of them would", testSearch},
+		{"searches outlive the days they looked at", testSearchRetained},
 		{"days that are over are forgotten", testRetain},
 		{"retention never touches open work", testRetainOpen},
 		{"retention keeps what younger deliveries need", testRetainResent},

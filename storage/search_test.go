@@ -1,0 +1,118 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
+	"portalhook/triggers"
+)
+
+// sealing is a store that writes the tail of its search index every few events.
+type sealing struct {
+	*storage.Store
+	t     *testing.T
+	calls int
+}
+
+func (s *sealing) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]delivery.Receipt, error) {
+	receipts, err := s.Store.Enqueue(ctx, batch)
+	if s.calls++; s.calls%7 == 0 {
+		s.Seal(s.t)
+	}
+	return receipts, err
+}
+
+func TestStoreInSegments(t *testing.T) {
+	t.Parallel()
+	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
+		t.Helper()
+		h := harness(t, now)
+		return storagetest.Harness{
+			Store:  &sealing{Store: h.Store.(*storage.Store), t: t},
+			Reopen: func() storagetest.Store { return &sealing{Store: h.Reopen().(*storage.Store), t: t} },
+		}
+	})
+}
+
+// TestSearchIndexGrows accepts more events than are held in memory, and searches them before and after a restart.
+func TestSearchIndexGrows(t *testing.T) {
+	t.Parallel()
+	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
+	store, w := seeded(t, config)
+	const events, atOnce = 60_000, 10_000
+	for n := 0; n < events; n += atOnce {
+		batch := make([]delivery.Acceptance, atOnce)
+		for i := range batch {
+			batch[i] = acceptance(t, w, n+i, "", 1)
+			batch[i].Planned, batch[i].Event.Username = nil, fmt.Sprint("user ", (n+i)%7000)
+		}
+		_, err := store.Enqueue(t.Context(), batch)
+		require.NoError(t, err)
+	}
+	for range 2 {
+		for _, n := range []int{0, 31_234, events - 1} {
+			q := delivery.EventQuery{Tenant: w.Tenant, URI: acceptance(t, w, n, "", 1).Event.URI, Scope: delivery.WholeURI, Limit: 10}
+			page, err := store.Events(t.Context(), q)
+			require.NoError(t, err)
+			require.Len(t, page.Events, 1, n)
+			require.Equal(t, q.URI.String(), page.Events[0].URI)
+		}
+		page, err := store.Events(t.Context(), delivery.EventQuery{Tenant: w.Tenant, Username: "User 17", Limit: 100})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 9)
+		page, err = store.Events(t.Context(), delivery.EventQuery{Tenant: w.Tenant, Outcome: delivery.EventDelivered, Limit: 100})
+		require.NoError(t, err)
+		require.Empty(t, page.Events)
+		require.NotZero(t, page.Stopped, "it does not look at all of them at once")
+		require.NoError(t, store.Close())
+		store = open(t, config)
+	}
+	require.NoError(t, store.Close())
+}
+
+// TestSearchScansNothing asks SQLite how it would go about each statement.
+func TestSearchScansNothing(t *testing.T) {
+	t.Parallel()
+	store, w := seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+	defer func() { require.NoError(t, store.Close()) }()
+	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 1, "", 1)})
+	require.NoError(t, err)
+	day := store.Tables(t, "event_2")[0]
+	for _, statement := range storage.SearchStatements() {
+		for _, direction := range []string{"ASC", "DESC"} {
+			text := strings.NewReplacer("$day", "2"+day, "$direction", direction).Replace(statement)
+			for _, step := range store.Plan(t, text) {
+				require.True(t, strings.HasPrefix(step, "SEARCH "), "%s: %s", text, step)
+			}
+		}
+	}
+}
+
+// TestSearchIsMadeForOlderStores opens a store from before there was a search.
+func TestSearchIsMadeForOlderStores(t *testing.T) {
+	t.Parallel()
+	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
+	store, w := seeded(t, config)
+	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 1, "", 1)})
+	require.NoError(t, err)
+	for _, day := range store.Tables(t, "search_") {
+		store.Exec(t, "DROP TABLE search_"+day+"; DROP INDEX delivery_"+day+"_missed")
+	}
+	require.NoError(t, store.Close())
+	store = open(t, config)
+	page, err := store.Events(t.Context(), delivery.EventQuery{
+		Tenant: w.Tenant, Scope: delivery.SameOperation, Limit: 1, URI: triggers.URI{Resource: triggers.Items, Operation: triggers.ItemsShare},
+	})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 1)
+	require.NoError(t, store.Close())
+}
