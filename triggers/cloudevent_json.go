@@ -105,12 +105,13 @@ func (p *cloudParser) extension(name string, value []byte) error {
 		return e
 	}
 	kind := jsontext.Value(value).Kind()
-	switch {
-	case kind == 'n': // is the same as nothing
+	if kind == 'n' { // the same as nothing
 		return nil
-	case kind == '{' || kind == '[':
+	}
+	if kind == '{' || kind == '[' {
 		return Invalid(CodeWrongType, clip(name), "an extension of a CloudEvent is a string, a number or a boolean, not %s", kindName(kind))
-	case kind == '0':
+	}
+	if kind == '0' {
 		if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
 			return Invalid(CodeOutOfRange, clip(name), "a number in an extension of a CloudEvent is whole and of 32 bits, not %s", clip(string(value)))
 		}
