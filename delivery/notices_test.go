@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/delivery/deliverytest"
 	"portalhook/triggers"
 )
 
@@ -61,8 +63,15 @@ func (l *ledger) uris() []string {
 // inLedger runs a test in a bubble and keeps what is stored.
 func inLedger(t *testing.T, w *wire, test func(*house, *ledger)) {
 	t.Helper()
+	inFailingLedger(t, w, nil, test)
+}
+
+// inFailingLedger is inLedger over a store that fails as it is told.
+func inFailingLedger(t *testing.T, w *wire, fail func(verb string) error, test func(*house, *ledger)) {
+	t.Helper()
 	l := new(ledger)
 	inBubble(t, w, func(config *delivery.Config) {
+		config.Queue.(*deliverytest.Queue).Fail = fail
 		l.Queue = config.Queue
 		config.Queue = l
 	}, func(h *house) { test(h, l) })
@@ -178,7 +187,14 @@ func TestNobodyElseTellsOfWebhooks(t *testing.T) {
 // TestManyNoticesWhileTheStoreFails sees that the workers never wait for notices, and what becomes of those.
 func TestManyNoticesWhileTheStoreFails(t *testing.T) {
 	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
-	inLedger(t, w, func(h *house, l *ledger) {
+	var broken atomic.Bool
+	fail := func(verb string) error {
+		if broken.Load() && verb == "Enqueue" {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	inFailingLedger(t, w, fail, func(h *house, l *ledger) {
 		t := h.t
 		h.subscribe("https://sick.example.com/hook", once)
 		var events []*triggers.Event
@@ -186,22 +202,11 @@ func TestManyNoticesWhileTheStoreFails(t *testing.T) {
 			events = append(events, event(t, "/items/a/update"))
 		}
 		h.emit(events...)
-		var mu sync.Mutex
-		broken := true
-		h.queue.Fail = func(verb string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if broken && verb == "Enqueue" {
-				return errors.New("disk full")
-			}
-			return nil
-		}
+		broken.Store(true)
 		pass(time.Hour)
 		require.Zero(t, h.queue.Open(), "every delivery has ended")
 		require.Empty(t, l.own())
-		mu.Lock()
-		broken = false
-		mu.Unlock()
+		broken.Store(false)
 		pass(time.Minute)
 		require.Len(t, l.own(), 4096, "as many as are kept; the others were dropped")
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,9 +141,11 @@ func (p *pieces) Read(b []byte) (int, error) {
 type fakeServer struct {
 	*httptest.Server
 	refuse func(request int, events []string) (status int, body string)
-	asked  int
-	taken  []string // in order, duplicates left out
-	ids    map[string]bool
+
+	mu    sync.Mutex // held through a request; requests are answered one after another
+	asked int
+	taken []string // in order, duplicates left out
+	ids   map[string]bool
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -153,6 +156,8 @@ func newFakeServer(t *testing.T) *fakeServer {
 		if err != nil {
 			return
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.asked++
 		var events []struct {
 			EventID string         `json:"eventId"`
