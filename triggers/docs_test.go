@@ -3,6 +3,7 @@ package triggers_test
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,4 +74,46 @@ func TestDocumentedRefusals(t *testing.T) {
 			require.Equal(t, []string{e.Suggestion}, row[2], "what the page says")
 		})
 	}
+}
+
+func TestDocumentedFilters(t *testing.T) {
+	catalog := triggers.Default()
+	rows := documentedRows(t, "| triggers | filter | event | holds |")
+	require.Greater(t, len(rows), 10)
+	for _, row := range rows {
+		text, verdict := row[1][0], row[3][0]
+		t.Run(text, func(t *testing.T) {
+			ts, err := catalog.ParseTriggers("eventTypes", row[0])
+			require.NoError(t, err)
+			filter, err := triggers.ParseFilter(text)
+			if err == nil {
+				err = triggers.CheckFilter(filter, ts)
+			}
+			if verdict == "refused" {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			ev, err := catalog.ParseEvent([]byte(row[2][0]))
+			require.NoError(t, err)
+			require.True(t, slices.ContainsFunc(ts, func(one triggers.Trigger) bool { return hears(&one, &ev.URI) }))
+			require.Equal(t, verdict, map[bool]string{true: "yes", false: "no"}[filter.Holds(ev.FilterValues(ev.Properties))])
+		})
+	}
+}
+
+// TestDocumentedOwnEvents holds the page to the catalogue.
+func TestDocumentedOwnEvents(t *testing.T) {
+	rows := documentedRows(t, "| trigger | when | properties |")
+	documented := make(map[string][]string)
+	for _, row := range rows {
+		documented[row[0][0]] = row[2]
+	}
+	catalogued := make(map[string][]string)
+	for _, e := range triggers.Default().Entries() {
+		if e.Resource == "webhooks" {
+			catalogued[e.Name] = e.Properties
+		}
+	}
+	require.Equal(t, catalogued, documented)
 }
