@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,27 +182,19 @@ func TestManyNoticesWhileTheStoreFails(t *testing.T) {
 	inLedger(t, w, func(h *house, l *ledger) {
 		t := h.t
 		h.subscribe("https://sick.example.com/hook", once)
-		var events []*triggers.Event
-		for range 5000 {
-			events = append(events, event(t, "/items/a/update"))
-		}
-		h.emit(events...)
-		var mu sync.Mutex
-		broken := true
+		var broken atomic.Bool
 		h.queue.Fail = func(verb string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if broken && verb == "Enqueue" {
+			if broken.Load() && verb == "Enqueue" {
 				return errors.New("disk full")
 			}
 			return nil
 		}
-		pass(time.Hour)
+		h.emit(slices.Repeat([]*triggers.Event{event(t, "/items/a/update")}, 4200)...)
+		broken.Store(true)
+		pass(time.Minute)
 		require.Zero(t, h.queue.Open(), "every delivery has ended")
 		require.Empty(t, l.own())
-		mu.Lock()
-		broken = false
-		mu.Unlock()
+		broken.Store(false)
 		pass(time.Minute)
 		require.Len(t, l.own(), 4096, "as many as are kept; the others were dropped")
 	})
