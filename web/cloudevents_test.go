@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/payload"
+	"portalhook/testdata"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -128,6 +131,7 @@ func TestSDKCloudType(t *testing.T) {
 			resp, err := new(http.Client).Do(r)
 			require.NoError(t, err)
 			defer resp.Body.Close()
+			require.Equal(t, http.StatusAccepted, resp.StatusCode)
 			events := <-got
 			require.Len(t, events, 1)
 			require.Equal(t, "u", events[0].UserID)
@@ -135,6 +139,40 @@ func TestSDKCloudType(t *testing.T) {
 			require.JSONEq(t, `{"subject":"x","authtype":"user","spaceid":"s 1","toplevelresourceid":"r"}`, string(events[0].Extensions))
 		})
 	}
+}
+
+// TestWhatWeSendIsTaken posts to a second server what a first one sends as CloudEvents: it is the same event.
+func TestWhatWeSendIsTaken(t *testing.T) {
+	stories, err := testdata.Stories()
+	require.NoError(t, err)
+	catalog := triggers.Default()
+	sent := 0
+	for _, story := range stories {
+		first, err := catalog.ParseEvent(story.Event)
+		require.NoError(t, err)
+		for name, body := range story.Requests {
+			if !bytes.HasPrefix(body, []byte(`{"specversion":"1.0"`)) {
+				continue
+			}
+			sent++
+			t.Run(story.Name+", "+name, func(t *testing.T) {
+				events, _, err := catalog.ParseEvents("application/cloudevents+json", body)
+				require.NoError(t, err)
+				second := events[0]
+				require.Equal(t, first.URI, second.URI)
+				require.Equal(t, first.Username, second.Username)
+				require.Equal(t, first.UserID, second.UserID)
+				require.Equal(t, first.HasWhen || second.HasWhen, second.HasWhen)
+				require.Equal(t, string(first.Data), string(second.Data))
+				if first.HasWhen {
+					require.Equal(t, first.When, second.When)
+				}
+				_, err = payload.Render(second, time.UnixMilli(0))
+				require.NoError(t, err)
+			})
+		}
+	}
+	require.Greater(t, sent, 20)
 }
 
 // binary are the headers of a CloudEvent, each name and value.
