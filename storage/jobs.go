@@ -7,17 +7,16 @@ import (
 	"portalhook/triggers"
 )
 
-// jobTables make what the ends of geoprocessing jobs are known by: a job ends once, whatever id its event has. Days from before there
-// were such tables get them when the store is opened.
+// jobTables make what the ends of geoprocessing jobs are known by: a job ends once, whatever id its event has.
 const jobTables = `
-CREATE TABLE IF NOT EXISTS job_$day (
+CREATE TABLE job_$day (
   id      INTEGER PRIMARY KEY, -- of the event
   tenant  INTEGER NOT NULL,
   folder  TEXT NOT NULL,       -- folded, like the service
   service TEXT NOT NULL,
   job     TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS job_$day_identity ON job_$day (tenant, folder, service, job);
+CREATE UNIQUE INDEX job_$day_identity ON job_$day (tenant, folder, service, job);
 `
 
 const insertJob = `INSERT INTO job_$day (id, tenant, folder, service, job) VALUES `
@@ -45,42 +44,4 @@ func (w *writer) noteJob(name identity, event triggers.ID) error {
 		return err
 	}
 	return jobs.add(int64(event), int64(name.tenant), name.Folder, name.Service, name.Job)
-}
-
-// prepareJobs makes the tables of jobs for days that have none. The index of identities was unique in those; it is made anew where
-// events are still added, so that a job's event can have an id that another event has.
-func (w *writer) prepareJobs() error {
-	today := dayOf(firstID(w.store.now().UnixMilli()))
-	growing := []string{kept}
-	for _, day := range w.store.calendar.days {
-		if day >= today {
-			growing = append(growing, suffixOf(day))
-			continue
-		}
-		if err := w.db.transaction(func() error { return w.db.script(forDay(jobTables, suffixOf(day))) }); err != nil {
-			return err
-		}
-	}
-	for _, suffix := range growing {
-		if err := w.db.transaction(func() error { return w.prepareJobsOf(suffix) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *writer) prepareJobsOf(suffix string) error {
-	const (
-		isUnique = `SELECT count(*) FROM sqlite_master WHERE name = 'event_' || ? || '_identity' AND sql LIKE 'CREATE UNIQUE %'`
-		remake   = `DROP INDEX event_$day_identity;
-CREATE INDEX event_$day_identity ON event_$day (tenant, event_id, source) WHERE event_id IS NOT NULL;`
-	)
-	if err := w.db.script(forDay(jobTables, suffix)); err != nil {
-		return err
-	}
-	unique, err := w.db.integer(isUnique, suffix)
-	if err != nil || unique == 0 {
-		return err
-	}
-	return w.db.script(forDay(remake, suffix))
 }

@@ -13,7 +13,6 @@ import (
 	"portalhook/delivery"
 	"portalhook/storage"
 	"portalhook/storage/storagetest"
-	"portalhook/triggers"
 )
 
 // sealing is a store that writes the tail of its search index every few events.
@@ -95,24 +94,4 @@ func TestSearchScansNothing(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestSearchIsMadeForOlderStores opens a store from before there was a search.
-func TestSearchIsMadeForOlderStores(t *testing.T) {
-	t.Parallel()
-	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
-	store, w := seeded(t, config)
-	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 1, "", 1)})
-	require.NoError(t, err)
-	for _, day := range store.Tables(t, "search_") {
-		store.Exec(t, "DROP TABLE search_"+day+"; DROP INDEX delivery_"+day+"_missed")
-	}
-	require.NoError(t, store.Close())
-	store = open(t, config)
-	page, err := store.Events(t.Context(), delivery.EventQuery{
-		Tenant: w.Tenant, Scope: delivery.SameOperation, Limit: 1, URI: triggers.URI{Resource: triggers.Items, Operation: triggers.ItemsShare},
-	})
-	require.NoError(t, err)
-	require.Len(t, page.Events, 1)
-	require.NoError(t, store.Close())
 }

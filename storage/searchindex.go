@@ -18,16 +18,16 @@ import (
 // looking one value up reads one small row a segment. Every segment has a row of its own as well, of bucket 0, which says how far
 // the index reaches: what came later is read again when the store is opened. A hash only proposes events; they are looked at.
 
-// searchTables make what a day is searched by. Days from before there was a search get it when the store is opened.
+// searchTables make what a day is searched by.
 const searchTables = `
-CREATE TABLE IF NOT EXISTS search_$day (
+CREATE TABLE search_$day (
   id    INTEGER PRIMARY KEY, -- bucket, then the number of the segment in 32 bits
   first INTEGER NOT NULL,    -- the lowest event of the segment
   last  INTEGER NOT NULL,    -- its highest
   body  BLOB NOT NULL        -- of each entry four bytes of its hash and how much higher its event is than that before
 ) STRICT;
 -- Nearly empty: what was not delivered.
-CREATE INDEX IF NOT EXISTS delivery_$day_missed ON delivery_$day (tenant, state, event) WHERE state > 2;
+CREATE INDEX delivery_$day_missed ON delivery_$day (tenant, state, event) WHERE state > 2;
 `
 
 const (
@@ -241,20 +241,11 @@ func readSegment(body []byte, first triggers.ID, hash uint64) ([]triggers.ID, er
 	return found, nil
 }
 
-// loadSearch reads the events that are in no segment, and makes the tables of days that have none.
+// loadSearch reads the events that are in no segment.
 func (w *writer) loadSearch() error {
-	suffixes := []string{kept}
-	for _, day := range w.store.calendar.days {
-		suffixes = append(suffixes, suffixOf(day))
-	}
-	for _, suffix := range suffixes {
-		if err := w.db.transaction(func() error { return w.db.script(forDay(searchTables, suffix)) }); err != nil {
-			return err
-		}
-	}
 	w.store.search.sealAt = sealEntries
-	for _, suffix := range suffixes[1:] {
-		if err := w.loadUnindexed(suffix); err != nil {
+	for _, day := range w.store.calendar.days {
+		if err := w.loadUnindexed(suffixOf(day)); err != nil {
 			return err
 		}
 	}

@@ -143,9 +143,6 @@ func (w *writer) start() error {
 	if err := w.loadDays(); err != nil {
 		return err
 	}
-	if err := w.prepareJobs(); err != nil {
-		return fmt.Errorf("prepare the tables of jobs: %w", err)
-	}
 	last, err := w.newest()
 	if err != nil {
 		return fmt.Errorf("find the newest id: %w", err)
