@@ -387,7 +387,16 @@ func TestForgottenSecretsSwitchOff(t *testing.T) {
 	require.NoError(t, store.CreateWebhook(t.Context(), w, 0))
 	require.NoError(t, store.Close())
 	require.NoError(t, os.Remove(strings.TrimSuffix(path, ".db")+".key"))
-	store = open(t, storage.Config{Path: path, ForgetSecrets: true})
+	told := func(change *delivery.Change, before, after *triggers.Webhook) {
+		require.True(t, before.Enabled)
+		change.Action, change.ObjectID, change.After = "forgotten", after.ID.String(), []byte(`{"enabled":false}`)
+	}
+	store = open(t, storage.Config{Path: path, ForgetSecrets: true, Own: told})
+	changes, err := store.Changes(t.Context(), delivery.ChangeQuery{Tenant: w.Tenant, Limit: 9})
+	require.NoError(t, err)
+	require.Equal(t, []delivery.Change{
+		{ID: changes[0].ID, Tenant: w.Tenant, Action: "forgotten", ObjectID: w.ID.String(), After: []byte(`{"enabled":false}`)},
+	}, changes)
 	found, err := store.Webhook(t.Context(), w.Tenant, w.ID)
 	require.NoError(t, err)
 	require.False(t, found.Enabled)

@@ -63,6 +63,8 @@ type Config struct {
 	Catalog       *triggers.Catalog // nil: triggers.Default()
 	Now           func() time.Time  // nil: time.Now
 	Log           *slog.Logger      // nil: silent
+	// Own tells the audit of webhooks that are switched off as the store opens; nil: the audit has no such rows.
+	Own delivery.Teller
 }
 
 func (c Config) withDefaults() Config {
