@@ -44,7 +44,7 @@ func (s *Store) checkSecrets(ctx context.Context, config Config) error {
 			return err
 		}
 	}
-	s.log.Warn("secrets forgotten, webhooks switched off", "webhooks", len(lost))
+	s.log.Warn("secrets forgotten, webhooks switched off", "count", len(lost))
 	return nil
 }
 
