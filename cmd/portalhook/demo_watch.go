@@ -64,8 +64,15 @@ func (a *afterwards) gone(ctx context.Context) (err error) {
 		return err
 	}
 	return a.told(ctx, told, exhaustEvent, []member{
-		{"webhookId", a.left}, {"webhookName", goneName}, {"deliveryId", deliveryID(got[0])}, {"eventId", event}, {"uri", nextEvent},
-		{"receiver", a.receiverURL}, {"attempts", 1}, {"lastStatus", http.StatusGone}, {"reason", goneStatusText},
+		{"webhookId", a.left},
+		{"webhookName", goneName},
+		{"deliveryId", deliveryID(got[0])},
+		{"eventId", event},
+		{"uri", nextEvent},
+		{"receiver", a.receiverURL},
+		{"attempts", 1},
+		{"lastStatus", http.StatusGone},
+		{"reason", goneStatusText},
 	})
 }
 
