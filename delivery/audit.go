@@ -7,21 +7,21 @@ import (
 	"portalhook/triggers"
 )
 
-// Change is one row of the audit: what somebody with a key changed.
+// Change is one row of the audit: what somebody with a key changed, or the server itself, which has none.
 type Change struct {
 	// ID is the store's number of the row, which sorts by time; the store draws it.
 	ID triggers.ID
 	// Tenant is the one whose thing was changed, whoever's key it was. The zero value is the tenant that the change makes.
 	Tenant uint32
-	KeyID  string // of the API key; never its text
-	UserID string // of the key
+	KeyID  string // of the API key, never its text; empty where the server itself made the change
+	UserID string // of the key; portalhook where the server itself made the change
 	Action string // the kind of the object, a dot and what was done: webhook.update
 	// Object is the kind of what was changed: webhook, tenant or api-key.
 	Object   string
 	ObjectID string
 	// Before and After are JSON with every secret masked; Before is nil when the object was made, After when it was removed.
 	Before, After []byte
-	TraceID       string // of the request
+	TraceID       string // of the request; empty where there was none
 }
 
 // ChangeQuery asks for a page of a tenant's audit.
@@ -48,4 +48,19 @@ func Audited(ctx context.Context, change *Change) context.Context {
 func ChangeIn(ctx context.Context) *Change {
 	change, _ := ctx.Value(auditKey{}).(*Change)
 	return change
+}
+
+// Teller fills in what the audit says of a change that the server itself makes to a webhook. The form is that of whoever reads the audit,
+// with every secret masked.
+type Teller func(change *Change, before, after *triggers.Webhook)
+
+// Own gives the context under which a store writes a change that the server itself makes to a webhook. It is ctx where that carries a
+// change, which is then somebody's, and where nobody tells of such changes.
+func (t Teller) Own(ctx context.Context, before, after *triggers.Webhook) context.Context {
+	if t == nil || ChangeIn(ctx) != nil {
+		return ctx
+	}
+	change := new(Change)
+	t(change, before, after)
+	return Audited(ctx, change)
 }

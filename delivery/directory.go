@@ -40,6 +40,7 @@ type Directory struct {
 	limit int
 	// legacyCloud is what every revision says of cloud types.
 	legacyCloud bool
+	own         Teller
 
 	// tenancy is held for reading by every save of a webhook, and whole by a save of a tenant, which touches all its webhooks.
 	tenancy sync.RWMutex
@@ -75,12 +76,14 @@ type DirectoryConfig struct {
 	MaxWebhooks int
 	// LegacyCloud sends cloud types in their legacy form where the hybrid one would be sent otherwise: to webhooks without CloudEvents.
 	LegacyCloud bool
+	// Own tells the audit of webhooks that the server itself changes; nil: the audit has no such rows.
+	Own Teller
 }
 
 // NewDirectory brings the revisions of webhooks up to date, and loads all tenants and webhooks.
 func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
 	d := &Directory{
-		store: config.Store, table: config.Table, limit: config.MaxWebhooks, legacyCloud: config.LegacyCloud,
+		store: config.Store, table: config.Table, limit: config.MaxWebhooks, legacyCloud: config.LegacyCloud, own: config.Own,
 		changed: func(*entry, *triggers.Webhook) {}, removed: func(*entry) {},
 	}
 	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
@@ -189,7 +192,8 @@ func (d *Directory) Create(ctx context.Context, w *triggers.Webhook) error {
 
 // Update changes a webhook and returns it as it is then. Change is given a copy whose slices it must replace rather than write
 // into; an error of its own is returned as it is, and nothing has changed. The next event hears the change, and work that was held
-// while the webhook was off goes on when it is on. It is triggers.ErrNotFound when there is no such webhook.
+// while the webhook was off goes on when it is on. It is triggers.ErrNotFound when there is no such webhook. In the audit the change is
+// the one that ctx carries, or else the server's own.
 func (d *Directory) Update(
 	ctx context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error,
 ) (*triggers.Webhook, error) {
@@ -211,7 +215,7 @@ func (d *Directory) Update(
 	if w.Enabled {
 		w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
 	}
-	if err := d.store.UpdateWebhook(ctx, &w); err != nil {
+	if err := d.store.UpdateWebhook(d.own.Own(ctx, before, &w), &w); err != nil {
 		return nil, err
 	}
 	d.put(e, &w)

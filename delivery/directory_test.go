@@ -100,6 +100,50 @@ func TestDirectorySaves(t *testing.T) {
 	require.ErrorIs(t, err, triggers.ErrNotFound)
 }
 
+// auditing keeps the changes that webhooks are updated with.
+type auditing struct {
+	*deliverytest.Queue
+	changes []*delivery.Change
+}
+
+func (a *auditing) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
+	a.changes = append(a.changes, delivery.ChangeIn(ctx))
+	return a.Queue.UpdateWebhook(ctx, w)
+}
+
+func TestAChangeWithoutAPersonIsTheServersOwn(t *testing.T) {
+	ctx := context.Background()
+	queue := deliverytest.NewQueue(time.Now)
+	h := reopen(t, queue, func(c *delivery.Config) { c.Transport = &wire{answer: always(200)} })
+	w := h.subscribe("https://a.example.com/hook", nil)
+	store := &auditing{Queue: queue}
+	var told [][2]*triggers.Webhook
+	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{
+		Store: store, Table: router.NewTable(), MaxWebhooks: 10,
+		Own: func(change *delivery.Change, before, after *triggers.Webhook) {
+			change.Action = "own"
+			told = append(told, [2]*triggers.Webhook{before, after})
+		},
+	})
+	require.NoError(t, err)
+	rename := func(ctx context.Context, name string) *triggers.Webhook {
+		updated, err := directory.Update(ctx, h.tenant, w.ID, func(w *triggers.Webhook) error {
+			w.Name = name
+			return nil
+		})
+		require.NoError(t, err)
+		return updated
+	}
+	ann := &delivery.Change{UserID: "ann"}
+	rename(delivery.Audited(ctx, ann), "ann's")
+	require.Empty(t, told)
+	after := rename(ctx, "the server's")
+	require.Equal(t, []*delivery.Change{ann, {Action: "own"}}, store.changes)
+	require.Len(t, told, 1)
+	require.Equal(t, "ann's", told[0][0].Name)
+	require.Same(t, after, told[0][1])
+}
+
 // TestUpdatesOfOneWebhookAreNotLost adds to a counter in the name from many sides.
 func TestUpdatesOfOneWebhookAreNotLost(t *testing.T) {
 	h := open(t, func(c *delivery.Config) { c.Transport = &wire{answer: always(200)} })

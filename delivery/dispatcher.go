@@ -72,6 +72,7 @@ type Dispatcher struct {
 	stop       chan struct{} // closed when a shutdown begins
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
+	room       room
 	background sync.WaitGroup // the claim loop, the notices' and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch and Resend; added to under mu while not stopping
 	workers    sync.WaitGroup
@@ -125,7 +126,8 @@ func New(config Config) *Dispatcher {
 	d.sender = sender{transport: config.Transport, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
-	d.settler = newSettler(d.queue, d.metrics, d.log)
+	d.room.clock = d.clock
+	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room)
 	d.scratch.New = func() any { return new(plan) }
 	d.directory.changed = d.webhookChanged
 	d.directory.removed = d.webhookRemoved
@@ -191,6 +193,7 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 		d.cancelReservations(p)
 		return nil, d.enqueueError(err) // p is left to the collector, since the queue may not have let go of it
 	}
+	d.room.accepted()
 	d.handOver(p, receipts, at)
 	p.reset()
 	d.scratch.Put(p)
@@ -224,10 +227,14 @@ func (d *Dispatcher) QueueReady(context.Context) error {
 	return nil
 }
 
-// DiskReady is an error while events are refused because the disk is nearly full, as it was at the last look, a second ago at most.
+// DiskReady is an error while events are refused because the disk is nearly full, as it was at the last look, a second ago at most, and
+// for 30 s after a commit found no room, unless events have been stored since.
 func (d *Dispatcher) DiskReady(context.Context) error {
-	if d.diskFull.Load() {
+	switch {
+	case d.diskFull.Load():
 		return errDiskFull
+	case d.room.lacking():
+		return errNoRoom
 	}
 	return nil
 }
@@ -272,7 +279,7 @@ func (d *Dispatcher) enqueueError(err error) error {
 	}
 	d.metrics.refused(refusedStore)
 	pause := failurePause
-	if commit, ok := errors.AsType[*CommitError](err); ok && commit.Full {
+	if d.room.failed(err) {
 		pause = diskFullPause
 	}
 	o := overload(http.StatusServiceUnavailable, pause, err)

@@ -158,6 +158,46 @@ func TestOverload(t *testing.T) {
 	})
 }
 
+// TestNoRoom holds readiness to what commits find, whatever the gauge says.
+func TestNoRoom(t *testing.T) {
+	inBubble(t, &wire{answer: always(200)}, nil, func(h *house) {
+		t := h.t
+		ctx := context.Background()
+		var full atomic.Bool
+		h.queue.Fail = func(string) error {
+			if full.Load() {
+				return &delivery.CommitError{Full: true, Err: errors.New("no room")}
+			}
+			return nil
+		}
+		try := func() error {
+			_, err := h.Dispatch(ctx, h.tenant, []*triggers.Event{event(t, "/items/a/update")})
+			return err
+		}
+		require.NoError(t, try())
+		require.NoError(t, h.DiskReady(ctx))
+		full.Store(true)
+		overload, ok := errors.AsType[*delivery.Overload](try())
+		require.True(t, ok)
+		require.Equal(t, []any{http.StatusServiceUnavailable, 30 * time.Second, true}, []any{overload.Status, overload.RetryAfter, overload.Unknown})
+		require.Error(t, h.DiskReady(ctx))
+		full.Store(false)
+		require.Error(t, h.DiskReady(ctx), "nothing has shown yet that there is room")
+		require.NoError(t, try())
+		require.NoError(t, h.DiskReady(ctx))
+
+		full.Store(true)
+		require.Error(t, try())
+		pass(29 * time.Second)
+		require.Error(t, h.DiskReady(ctx))
+		pass(2 * time.Second)
+		require.NoError(t, h.DiskReady(ctx), "it is worth another try")
+		require.Error(t, try())
+		require.Error(t, h.DiskReady(ctx))
+		full.Store(false)
+	})
+}
+
 // TestManySendersAtOnce counts every event at its receivers, over real sockets.
 func TestManySendersAtOnce(t *testing.T) {
 	var mu sync.Mutex

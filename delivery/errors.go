@@ -38,6 +38,7 @@ const (
 var (
 	errQueueFull = errors.New("too many deliveries are waiting")
 	errDiskFull  = errors.New("the disk is nearly full")
+	errNoRoom    = errors.New("a commit has found no room on the disk")
 )
 
 func overload(status int, pause time.Duration, err error) *Overload {

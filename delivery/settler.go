@@ -19,6 +19,7 @@ type settler struct {
 	queue   Queue
 	metrics *metrics
 	log     *slog.Logger
+	room    *room
 	in      chan settling
 	done    chan struct{} // closed when all is recorded
 	giveUp  chan struct{} // closed when there is no more time
@@ -31,9 +32,9 @@ type settling struct {
 	settled func(recorded bool)
 }
 
-func newSettler(queue Queue, m *metrics, log *slog.Logger) *settler {
+func newSettler(queue Queue, m *metrics, log *slog.Logger, r *room) *settler {
 	return &settler{
-		queue: queue, metrics: m, log: log,
+		queue: queue, metrics: m, log: log, room: r,
 		in: make(chan settling, settleBuffer), done: make(chan struct{}), giveUp: make(chan struct{}),
 	}
 }
@@ -120,6 +121,7 @@ func (s *settler) settle(batch []Settlement) bool {
 			return true
 		}
 		s.metrics.settleFailed()
+		s.room.failed(err)
 		if failures == 0 {
 			s.log.Error("attempts not recorded; trying again", "count", len(batch), "err", err)
 		}

@@ -174,6 +174,36 @@ func TestStoriesSubscribeWhatCanBeSubscribed(t *testing.T) {
 	}
 }
 
+// Which webhooks a trigger hears for is the router's to find; of those, level and filter hold back whom the story says, the filter judging
+// the properties that receivers read.
+func TestStoriesHoldBackAsTold(t *testing.T) {
+	held := map[string]int{}
+	for _, story := range stories(t) {
+		t.Run(story.Name, func(t *testing.T) {
+			posted := event(t, string(story.Event))
+			properties := payload.PropertiesOf(toldEvent(t, story.Event).Body)
+			want := map[string]string{}
+			for _, match := range story.Matches {
+				want[match.Webhook] = triggers.Admitted.String()
+			}
+			for _, h := range story.Held {
+				want[h.Webhook] = h.By
+				held[h.By]++
+			}
+			for i := range story.Webhooks {
+				w := &story.Webhooks[i]
+				judged, err := w.Subscription()
+				require.NoError(t, err)
+				require.NoError(t, triggers.CheckFilter(judged.Conditions, judged.Triggers))
+				if want[w.Name] != "" {
+					require.Equal(t, want[w.Name], judged.Admit(posted, properties).String(), w.Name)
+				}
+			}
+		})
+	}
+	require.Len(t, held, 2, "stories hold back by level and by filter")
+}
+
 func TestStoriesPutTheRunsOwnValuesInPlace(t *testing.T) {
 	run := testdata.Run{
 		WebhookID: "00000000000000000000000000000001", EventID: "evt_0000000000001", When: 1001,

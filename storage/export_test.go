@@ -2,20 +2,10 @@ package storage
 
 import (
 	"database/sql"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// LimitPages bounds the size of the database, as a full disk would; never below what it has.
-func (s *Store) LimitPages(t *testing.T, pages int) {
-	t.Helper()
-	require.NoError(t, s.write(t.Context(), func(w *writer) error {
-		_, err := w.db.integerOnce(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))
-		return err
-	}))
-}
 
 // Exec does to the tables what no method does.
 func (s *Store) Exec(t *testing.T, statement string) {

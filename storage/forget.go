@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
@@ -39,21 +40,22 @@ func (s *Store) checkSecrets(ctx context.Context, config Config) error {
 		return fmt.Errorf("%w: those of %d webhooks, the first is %q", ErrSecrets, len(lost), lost[0].name)
 	}
 	for _, row := range lost {
-		if err := s.forgetSecrets(ctx, row); err != nil {
+		if err := s.forgetSecrets(ctx, row, config.Own); err != nil {
 			return err
 		}
 	}
-	s.log.Warn("secrets forgotten, webhooks switched off", "webhooks", len(lost))
+	s.log.Warn("secrets forgotten, webhooks switched off", "count", len(lost))
 	return nil
 }
 
 // forgetSecrets takes a webhook's secrets away and switches it off, so that nothing is ever sent unsigned in its name.
-func (s *Store) forgetSecrets(ctx context.Context, row *webhookRow) error {
+func (s *Store) forgetSecrets(ctx context.Context, row *webhookRow, own delivery.Teller) error {
 	row.secrets = nil
 	w, err := s.webhookOf(row)
 	if err != nil {
 		return err
 	}
+	before := *w
 	w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, reasonForgotten, SecretsForgotten, s.now()
-	return s.UpdateWebhook(ctx, w)
+	return s.UpdateWebhook(own.Own(ctx, &before, w), w)
 }

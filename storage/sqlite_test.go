@@ -206,7 +206,7 @@ func TestFullDisk(t *testing.T) {
 	defer func() { require.NoError(t, store.Close()) }()
 	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 0, "", 100)})
 	require.NoError(t, err)
-	store.LimitPages(t, 1)
+	require.NoError(t, store.Limit(t.Context(), 1))
 
 	var stored, refused atomic.Int64
 	var group sync.WaitGroup
@@ -237,7 +237,7 @@ func TestFullDisk(t *testing.T) {
 		require.Len(t, claimed, 1)
 	}
 
-	store.LimitPages(t, 1<<30)
+	require.NoError(t, store.Limit(t.Context(), 0))
 	for c := range 8 {
 		for n := range 20 {
 			_, err := store.Enqueue(t.Context(), []delivery.Acceptance{
@@ -261,13 +261,13 @@ func TestSettleOnFullDisk(t *testing.T) {
 		Delivery: claimed[0].ID, Fence: claimed[0].Fence, State: delivery.Succeeded,
 		Attempt: &delivery.Attempt{StartedAt: time.Now(), ResponseBody: bytes.Repeat([]byte("x"), 16<<10)},
 	}
-	store.LimitPages(t, 1)
+	require.NoError(t, store.Limit(t.Context(), 1))
 	_, err = store.Settle(t.Context(), []delivery.Settlement{settlement})
 	var failed *delivery.CommitError
 	require.ErrorAs(t, err, &failed)
 	require.True(t, failed.Full)
 	require.Equal(t, 1, store.Open())
-	store.LimitPages(t, 1<<30)
+	require.NoError(t, store.Limit(t.Context(), 0))
 	stale, err := store.Settle(t.Context(), []delivery.Settlement{settlement})
 	require.NoError(t, err)
 	require.Zero(t, stale, "the lease is still held")
@@ -387,7 +387,16 @@ func TestForgottenSecretsSwitchOff(t *testing.T) {
 	require.NoError(t, store.CreateWebhook(t.Context(), w, 0))
 	require.NoError(t, store.Close())
 	require.NoError(t, os.Remove(strings.TrimSuffix(path, ".db")+".key"))
-	store = open(t, storage.Config{Path: path, ForgetSecrets: true})
+	told := func(change *delivery.Change, before, after *triggers.Webhook) {
+		require.True(t, before.Enabled)
+		change.Action, change.ObjectID, change.After = "forgotten", after.ID.String(), []byte(`{"enabled":false}`)
+	}
+	store = open(t, storage.Config{Path: path, ForgetSecrets: true, Own: told})
+	changes, err := store.Changes(t.Context(), delivery.ChangeQuery{Tenant: w.Tenant, Limit: 9})
+	require.NoError(t, err)
+	require.Equal(t, []delivery.Change{
+		{ID: changes[0].ID, Tenant: w.Tenant, Action: "forgotten", ObjectID: w.ID.String(), After: []byte(`{"enabled":false}`)},
+	}, changes)
 	found, err := store.Webhook(t.Context(), w.Tenant, w.ID)
 	require.NoError(t, err)
 	require.False(t, found.Enabled)

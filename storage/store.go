@@ -63,6 +63,8 @@ type Config struct {
 	Catalog       *triggers.Catalog // nil: triggers.Default()
 	Now           func() time.Time  // nil: time.Now
 	Log           *slog.Logger      // nil: silent
+	// Own tells the audit of webhooks that are switched off as the store opens; nil: the audit has no such rows.
+	Own delivery.Teller
 }
 
 func (c Config) withDefaults() Config {
@@ -142,6 +144,27 @@ func (s *Store) FreeBytes() (uint64, error) {
 		return 0, fmt.Errorf("free room beside %s: %w", s.path, err)
 	}
 	return stat.Bavail * uint64(stat.Bsize), nil //nolint:gosec // a size
+}
+
+// Limit bounds the database file from now on until the store is closed, as a quota of the file system would: what needs more room fails
+// with a delivery.CommitError that says Full. 0 bytes are no bound. The file does not shrink, and the log beside it is not counted. So
+// a full disk can be rehearsed.
+func (s *Store) Limit(ctx context.Context, bytes int64) error {
+	const unbounded = 1<<32 - 2 // pages; SQLite's own bound
+	return s.write(ctx, func(w *writer) error {
+		size, err := w.db.integerOnce(`PRAGMA page_size`)
+		if err != nil {
+			return fmt.Errorf("limit: %w", err)
+		}
+		pages := int64(unbounded)
+		if bytes > 0 {
+			pages = max(1, bytes/size)
+		}
+		if _, err := w.db.integerOnce(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+			return fmt.Errorf("limit: %w", err)
+		}
+		return nil
+	})
 }
 
 // ShiftDue implements delivery.Shifter.

@@ -5,6 +5,8 @@
 //	webhooks.json         [{"name":…,"eventTypes":[…],"secret":…}], the secret where there is one, and further settings where they matter
 //	event.json            the event as a backend posts it
 //	matches               a line for each webhook that is told, in the webhooks' order: its name, a tab, the trigger as it is listed
+//	held                  a line for each webhook that a trigger hears for and its level or filter holds back, in the same way, a tab and
+//	                      which; the part is left out where there is none
 //	requests/<name>.json  the body that this webhook receives, byte for byte; the newline at the end is txtar's and not part of it
 //
 // The bodies were written from the documentation of the portal's, the services' and the cloud's webhooks, not by the code that they
@@ -18,6 +20,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +62,7 @@ type Story struct {
 	Webhooks []Webhook
 	Event    []byte // as posted
 	Matches  []Match
+	Held     []Held
 	Requests map[string][]byte // by the webhook's name, one for each match
 }
 
@@ -74,10 +78,30 @@ type Webhook struct {
 	Filter                   string   `json:"filter"`
 }
 
+// Subscription is the webhook as it is matched and judged; what that does not need is left out.
+func (w *Webhook) Subscription() (*triggers.Webhook, error) {
+	s := &triggers.Webhook{Name: w.Name, Level: triggers.TenantLevel, OwnerID: w.OwnerID, Enabled: true}
+	if w.Level != "" {
+		s.Level = triggers.Level(w.Level)
+	}
+	var err error
+	if s.Triggers, err = triggers.Default().ParseTriggers("eventTypes", w.EventTypes); err != nil {
+		return nil, err
+	}
+	return s, s.SetFilter(w.Filter)
+}
+
 // Match is a webhook that is told, and the trigger by which, as it is listed.
 type Match struct {
 	Webhook string
 	Trigger string
+}
+
+// Held is a webhook that would be told if its level or its filter did not hold the event back.
+type Held struct {
+	Match
+
+	By string // level or filter, as triggers.Admission spells them
 }
 
 //go:embed flows/*.txtar
@@ -109,6 +133,24 @@ func Stories() ([]Story, error) {
 func (s *Story) OfServer() bool {
 	ev, err := triggers.Default().ParseEvent(s.Event)
 	return err == nil && ev.URI.Resource == triggers.Webhooks
+}
+
+// Heard are the webhooks that a trigger of theirs hears for, told or held back, in the webhooks' order.
+func (s *Story) Heard() []Match {
+	var heard []Match
+	for _, w := range s.Webhooks {
+		for _, m := range s.Matches {
+			if m.Webhook == w.Name {
+				heard = append(heard, m)
+			}
+		}
+		for _, h := range s.Held {
+			if h.Webhook == w.Name {
+				heard = append(heard, h.Match)
+			}
+		}
+	}
+	return heard
 }
 
 // Request is the body that a webhook of the story receives in a run. It is nil when the story tells the webhook nothing.
@@ -175,14 +217,13 @@ func (s *Story) read(file txtar.File) error {
 		s.Event = file.Data
 		return nil
 	case "matches":
-		for line := range strings.Lines(string(file.Data)) {
-			name, trigger, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-			if !ok {
-				return fmt.Errorf("line %q has no tab", line)
-			}
-			s.Matches = append(s.Matches, Match{Webhook: name, Trigger: trigger})
-		}
-		return nil
+		return eachLine(file.Data, 2, func(cells []string) {
+			s.Matches = append(s.Matches, Match{Webhook: cells[0], Trigger: cells[1]})
+		})
+	case "held":
+		return eachLine(file.Data, 3, func(cells []string) {
+			s.Held = append(s.Held, Held{Match{Webhook: cells[0], Trigger: cells[1]}, cells[2]})
+		})
 	}
 	name, ok := strings.CutPrefix(file.Name, "requests/")
 	name, isJSON := strings.CutSuffix(name, ".json")
@@ -194,6 +235,18 @@ func (s *Story) read(file txtar.File) error {
 		return fmt.Errorf("does not say %s, as all stories do", mark)
 	}
 	s.Requests[name] = body
+	return nil
+}
+
+// eachLine calls visit with the cells of every line; there are tabs between them.
+func eachLine(text []byte, count int, visit func(cells []string)) error {
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(cells) != count {
+			return fmt.Errorf("line %q has %d cells, not %d", line, len(cells), count)
+		}
+		visit(cells)
+	}
 	return nil
 }
 
@@ -221,18 +274,28 @@ func (s *Story) check() error {
 	if len(s.Requests) != len(s.Matches) {
 		return fmt.Errorf("%d matches and %d requests", len(s.Matches), len(s.Requests))
 	}
-	next := 0 // of s.Matches
-	for _, w := range s.Webhooks {
-		if next == len(s.Matches) || s.Matches[next].Webhook != w.Name {
-			continue // it is told nothing
-		}
-		if s.Requests[w.Name] == nil {
-			return fmt.Errorf("no requests/%s.json", w.Name)
-		}
-		next++
+	if got, want := len(s.Heard()), len(s.Matches)+len(s.Held); got != want {
+		return fmt.Errorf("%d lines of matches and held, and %d webhooks that they name", want, got)
 	}
-	if next < len(s.Matches) {
-		return fmt.Errorf("%q matches and is not the next of the webhooks", s.Matches[next].Webhook)
+	for i, m := range s.Matches {
+		if s.Requests[m.Webhook] == nil {
+			return fmt.Errorf("no requests/%s.json", m.Webhook)
+		}
+		if i > 0 && s.indexOf(m.Webhook) <= s.indexOf(s.Matches[i-1].Webhook) {
+			return fmt.Errorf("%q matches and is not the next of the webhooks", m.Webhook)
+		}
+	}
+	for i, h := range s.Held {
+		if s.Requests[h.Webhook] != nil || h.By != triggers.HeldByLevel.String() && h.By != triggers.HeldByFilter.String() {
+			return fmt.Errorf("%q is held back by level or filter, and told nothing", h.Webhook)
+		}
+		if i > 0 && s.indexOf(h.Webhook) <= s.indexOf(s.Held[i-1].Webhook) {
+			return fmt.Errorf("%q is held back and not the next of the webhooks", h.Webhook)
+		}
 	}
 	return nil
+}
+
+func (s *Story) indexOf(webhook string) int {
+	return slices.IndexFunc(s.Webhooks, func(w Webhook) bool { return w.Name == webhook })
 }

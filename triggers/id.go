@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -77,6 +78,9 @@ type WebhookID [16]byte
 
 // String is 32 lower-case hex digits, as /api, the organisation surface and payloads print it.
 func (w WebhookID) String() string { return hex.EncodeToString(w[:]) }
+
+// LogValue is the id as it is printed everywhere else; as JSON the bytes would be sixteen numbers.
+func (w WebhookID) LogValue() slog.Value { return slog.StringValue(w.String()) }
 
 // Dashed is the UUID spelling that the service surface prints.
 func (w WebhookID) Dashed() string {

@@ -1,6 +1,8 @@
 package triggers_test
 
 import (
+	"bytes"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -195,4 +197,11 @@ func TestCheckSecretLength(t *testing.T) {
 		require.Equal(t, "secret", e.Field)
 		require.NotContains(t, err.Error(), "é")
 	}
+}
+
+// A log in JSON names a webhook as everything else does, not by sixteen numbers.
+func TestWebhookIDInLogs(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("switched off", "webhook", triggers.WebhookID{15: 0xab})
+	require.Contains(t, out.String(), `"webhook":"000000000000000000000000000000ab"`)
 }

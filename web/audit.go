@@ -44,11 +44,16 @@ var actions = []string{
 // objects are the kinds of what can be changed.
 var objects = []string{"webhook", "tenant", "api-key"}
 
+// kind is that of the object.
+func (a action) kind() string {
+	kind, _, _ := strings.Cut(string(a), ".")
+	return kind
+}
+
 // audited gives the context under which the store writes who made a change, and the row, whose before and after are still to be set.
 func audited(c echo.Context, key *triggers.APIKey, done action, id string) (context.Context, *delivery.Change) {
-	kind, _, _ := strings.Cut(string(done), ".")
 	change := &delivery.Change{
-		KeyID: key.ID, UserID: key.UserID, Action: string(done), Object: kind, ObjectID: id, TraceID: traceID(c),
+		KeyID: key.ID, UserID: key.UserID, Action: string(done), Object: done.kind(), ObjectID: id, TraceID: traceID(c),
 	}
 	return delivery.Audited(c.Request().Context(), change), change
 }

@@ -240,13 +240,17 @@ func (s *Server) liveKeys(tenant uint32, keep func(k *triggers.APIKey) bool) int
 
 // appendKey writes a key; text is its own text, which only the answer to its creation has.
 func (s *Server) appendKey(dst []byte, k *heldKey, text string) []byte {
+	return keyObject(dst, k, s.config.Directory.Tenant(k.Tenant).Name, text)
+}
+
+func keyObject(dst []byte, k *heldKey, tenant, text string) []byte {
 	o := openObject(dst)
 	o.text("id", k.ID)
 	if text != "" {
 		o.text("key", text)
 	}
 	o.text("name", k.Name)
-	o.text("tenant", s.config.Directory.Tenant(k.Tenant).Name)
+	o.text("tenant", tenant)
 	o.text("role", string(k.Role))
 	o.flag("operator", k.Operator)
 	o.text("userId", k.UserID)

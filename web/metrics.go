@@ -20,7 +20,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "portalhook_http_requests_total", Help: "Requests answered, by route, method and class of status.",
 		}, []string{"route", "method", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "portalhook_http_request_seconds", Help: "Time from a request's head to its answer, by route and method.",
+			Name: "portalhook_http_request_duration_seconds", Help: "Time from a request's head to its answer, by route and method.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route", "method"}),
 	}

@@ -97,7 +97,7 @@ func TestHealth(t *testing.T) {
 	a = get("/metrics")
 	require.Equal(t, http.StatusOK, a.status)
 	require.Contains(t, a.body, `portalhook_http_requests_total{method="POST",route="/api/v1/events",status="2xx"} 1`)
-	require.Contains(t, a.body, `portalhook_http_request_seconds_count{method="POST",route="/api/v1/events"} 1`)
+	require.Contains(t, a.body, `portalhook_http_request_duration_seconds_count{method="POST",route="/api/v1/events"} 1`)
 }
 
 // falling is a dispatcher that panics.

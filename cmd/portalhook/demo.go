@@ -27,7 +27,7 @@ func (demoCommand) Help() string {
 	return `It starts a server with a store of its own and a receiver, both on free ports of this machine, and plays the stories that the
 tests read: it subscribes each one's webhooks through the API, emits its event, and holds what arrives to what should, byte for
 byte and signature for signature. A second part shows what an administrator does next: a wrong trigger refused, a retry, a resend,
-and the answer to "why not?". Then the server stays open until Ctrl-C, to be tried. Nothing is left behind.
+the answer to "why not?", and what the server tells of a webhook that it switches off. Then the server stays open until Ctrl-C, to be tried. Nothing is left behind.
 
 The exit status is 0 when every expected delivery arrived exactly and verified, no other did, and the second part went as it should;
 else 1.`

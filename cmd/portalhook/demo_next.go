@@ -17,6 +17,8 @@ import (
 const (
 	failingPath = "/next/fails-once" // its first request is answered 503
 	otherPath   = "/next/sign-ins"
+	gonePath    = "/next/gone" // its first request is answered 410
+	watchPath   = "/next/watch"
 )
 
 // What the second part is about.
@@ -34,6 +36,9 @@ type afterwards struct {
 	webhook  string  // the id of the webhook whose receiver fails once
 	delivery string  // the id of its delivery
 	first    arrival // the delivery's first attempt
+
+	watcher string // the id of the webhook that hears of the others
+	left    string // the id of the webhook whose receiver is gone at first
 }
 
 // next prints a line below the present step.
@@ -55,6 +60,8 @@ func (s *stage) administer(ctx context.Context, r *report) {
 		{"A receiver is down for a moment. The delivery is tried again: the same id, the same bytes.", a.retry},
 		{"The receiver has lost what it got. The delivery is sent again: a new id, the same bytes.", a.resend},
 		{"A webhook was told nothing. Why not?", a.whyNot},
+		{"A receiver says that it is gone. Its webhook is switched off, and another one hears what became of it.", a.gone},
+		{"The receiver is back. Its webhook is switched on again, and the other one hears of that too.", a.back},
 	} {
 		fmt.Fprintf(r.out, "\n%d. %s\n", i+1, step.sentence)
 		if err := step.play(bounded); err != nil {
@@ -240,13 +247,16 @@ func (s *stage) arrivals(ctx context.Context, path string, count int) ([]arrival
 	return all, nil
 }
 
-// farEnd is the receiver of everything: what comes to failingPath is answered 503 once, and all else 200.
+// farEnd is the receiver of everything: what comes to failingPath and gonePath is answered with an error once, and all else 200.
 func farEnd(heard func(arrival)) http.Handler {
 	steady := newReceiver(nil, script{then: http.StatusOK}, heard)
-	failing := newReceiver(nil, script{first: []int{http.StatusServiceUnavailable}, then: http.StatusOK}, heard)
+	once := func(status int) http.Handler {
+		return newReceiver(nil, script{first: []int{status}, then: http.StatusOK}, heard)
+	}
+	special := map[string]http.Handler{failingPath: once(http.StatusServiceUnavailable), gonePath: once(http.StatusGone)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == failingPath {
-			failing.ServeHTTP(w, r)
+		if h := special[r.URL.Path]; h != nil {
+			h.ServeHTTP(w, r)
 			return
 		}
 		steady.ServeHTTP(w, r)

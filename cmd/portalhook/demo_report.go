@@ -19,11 +19,11 @@ type report struct {
 	paint  paint
 	widths [columns]int
 
-	stories, expected, arrived, signed, unsigned, unmatched int
-	steps                                                   int            // of the second part, that went as they should
-	families                                                map[string]int // stories by family
-	took                                                    []time.Duration
-	failures                                                []string
+	stories, expected, arrived, signed, unsigned, unmatched, held int
+	steps                                                         int            // of the second part, that went as they should
+	families                                                      map[string]int // stories by family
+	took                                                          []time.Duration
+	failures                                                      []string
 }
 
 // The columns of the table; the last is aligned to the right and the one before it is the judgement.
@@ -108,6 +108,7 @@ func clipped(text string, width int) string {
 func (r *report) add(s *result) {
 	r.stories++
 	r.unmatched += s.unmatched
+	r.held += len(s.story.Held)
 	family := familyOf(s.uri)
 	r.families[family]++
 	fmt.Fprintln(r.out, r.paint.dim("# "+family+": "+s.story.Sentence))
@@ -167,7 +168,7 @@ func (r *report) finish(took time.Duration) {
 		counts = append(counts, fmt.Sprintf("%d %s", r.families[family], family))
 	}
 	fmt.Fprintf(r.out, "\n%d events (%s), %d deliveries expected: %d arrived byte for byte (%d signed and verified, %d unsigned as asked); "+
-		"%d webhooks rightly told nothing.\n", r.stories, strings.Join(counts, ", "), r.expected, r.arrived, r.signed, r.unsigned, r.unmatched)
+		"%d webhooks rightly told nothing, %d of them for their level or filter.\n", r.stories, strings.Join(counts, ", "), r.expected, r.arrived, r.signed, r.unsigned, r.unmatched, r.held)
 	if len(r.took) > 0 {
 		slices.Sort(r.took)
 		fmt.Fprintf(r.out, "From sending the event to its arrival: %s in the middle, %s at most. All in %s.\n",

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
 )
 
@@ -195,4 +196,18 @@ func TestBadInput(t *testing.T) {
 	}
 	strict.call(t, http.MethodGet, "/api/v1/webhooks", nil, &list, http.StatusOK)
 	require.Empty(t, list.Data)
+}
+
+// Every metric that the server shows has a conventional name with its unit, and a help text.
+func TestMetricsAreConventional(t *testing.T) {
+	server := startServer(t)
+	response, err := http.Get(server.url + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "\nportalhook_open_deliveries 0\n")
+	problems, err := promlint.New(bytes.NewReader(text)).Lint()
+	require.NoError(t, err)
+	require.Empty(t, problems)
 }

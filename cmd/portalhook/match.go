@@ -142,7 +142,11 @@ func (m *matchCommand) print(std streams, answer *matchAnswer) error {
 			continue
 		}
 		for _, v := range w.Triggers {
-			row(printable(w.Name), false, v.Trigger, v.because())
+			because := v.because()
+			if v.Matched { // and level or filter hold the event back
+				because = w.Why
+			}
+			row(printable(w.Name), false, v.Trigger, because)
 		}
 	}
 	summary := fmt.Sprintf("%s would go to %d of %d webhooks", answer.URI, answer.Matched, answer.Matched+len(answer.Others))

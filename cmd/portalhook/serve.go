@@ -38,6 +38,7 @@ type serveCommand struct {
 
 	MaxWebhooks int           `help:"How many webhooks a tenant may have." default:"100" env:"PORTALHOOK_MAX_WEBHOOKS" placeholder:"N"`
 	Retention   time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
+	CloudFormat string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
 	Catalog     string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
 
 	TLSCert      string   `name:"tls-cert" help:"Serve HTTPS with this certificate (PEM)." env:"PORTALHOOK_TLS_CERT" and:"tls" placeholder:"FILE"`
@@ -88,7 +89,7 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 // config turns flags into what a server is built from, but for the listener. Its errors are the user's.
 func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
-		adminKey: s.AdminKey, maxWebhooks: s.MaxWebhooks, retention: s.Retention, log: s.logger(std.err),
+		adminKey: s.AdminKey, maxWebhooks: s.MaxWebhooks, legacyCloud: s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},

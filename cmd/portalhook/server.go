@@ -57,6 +57,7 @@ type serverConfig struct {
 	rootCAs      *x509.CertPool // nil: the system's
 	resolver     *net.Resolver  // nil: Go's own
 	maxWebhooks  int            // of a tenant
+	legacyCloud  bool           // cloud types without CloudEvents have their legacy form, not the hybrid one
 	retention    time.Duration
 	trusted      []netip.Prefix
 	tls          *tls.Config // nil: plain HTTP
@@ -79,7 +80,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	if config.catalog == nil {
 		config.catalog = triggers.Default()
 	}
-	config.store.Catalog = config.catalog
+	config.store.Catalog, config.store.Own = config.catalog, web.OwnWebhookChange
 	store, err := storage.OpenSQLite(ctx, config.store)
 	if err != nil {
 		return nil, err
@@ -93,7 +94,9 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	config.targets.ListenPort = listenPort(config.listener)
 
 	table := router.NewTable()
-	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: store, Table: table, MaxWebhooks: config.maxWebhooks})
+	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{
+		Store: store, Table: table, MaxWebhooks: config.maxWebhooks, LegacyCloud: config.legacyCloud, Own: web.OwnWebhookChange,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
@@ -146,10 +149,10 @@ func (s *server) foundTenant(ctx context.Context, directory *delivery.Directory)
 		return triggers.Tenant{}, fmt.Errorf("read tenants: %w", err)
 	}
 	tenant := triggers.Tenant{Name: defaultTenant, PortalID: defaultPortalID, CreatedAt: time.Now()}
+	var before *triggers.Tenant // nil of a first start
 	if i := slices.IndexFunc(tenants, func(t triggers.Tenant) bool { return t.Name == defaultTenant }); i >= 0 {
-		tenant = tenants[i]
+		tenant, before = tenants[i], &tenants[i]
 	}
-	before := tenant
 	switch {
 	case s.config.portalURL != "":
 		tenant.PortalURL = s.config.portalURL
@@ -164,10 +167,10 @@ func (s *server) foundTenant(ctx context.Context, directory *delivery.Directory)
 	if !strings.HasSuffix(tenant.PortalURL, "/") {
 		tenant.PortalURL += "/"
 	}
-	if tenant == before {
+	if before != nil && tenant == *before {
 		return tenant, nil
 	}
-	if err := directory.SaveTenant(ctx, &tenant); err != nil {
+	if err := directory.SaveTenant(delivery.Audited(ctx, web.OwnTenantChange(before, &tenant)), &tenant); err != nil {
 		return triggers.Tenant{}, fmt.Errorf("save tenant %s: %w", tenant.Name, err)
 	}
 	return tenant, nil
@@ -203,7 +206,7 @@ func (s *server) foundAdminKey(ctx context.Context, tenant triggers.Tenant) erro
 		ID: rand.Text(), Hash: hash, Tenant: tenant.Key, Name: adminName, Role: triggers.RoleAdmin, Operator: true,
 		UserID: adminName, UserName: adminName, Created: time.Now(),
 	}
-	if err := s.store.AddAPIKey(ctx, key); err != nil {
+	if err := s.store.AddAPIKey(delivery.Audited(ctx, web.OwnKeyChange(key, &tenant)), key); err != nil {
 		return fmt.Errorf("add admin key: %w", err)
 	}
 	if s.config.adminKey == "" {
