@@ -73,10 +73,11 @@ type Dispatcher struct {
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
 	background sync.WaitGroup // the claim loop, the notices' and the disk's watch
-	active     sync.WaitGroup // calls of Dispatch and Resend; added to under mu while not stopping
+	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
 	resends    chan struct{}
+	trials     *trials
 
 	mu                sync.Mutex
 	shares            shares
@@ -100,6 +101,7 @@ func New(config Config) *Dispatcher {
 		stop:      make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 		resends:   make(chan struct{}, maxResends),
+		trials:    newTrials(),
 		notices:   notices{wake: make(chan struct{}, 1)},
 		shares:    shares{limits: config.Limits.withDefaults()},
 	}
