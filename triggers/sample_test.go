@@ -19,7 +19,6 @@ func TestMoveTo(t *testing.T) {
 		"/users/?[0-9][!a-c]z":                           {`{"uri":"/users/a/update"}`, "/users/x0dz/update"},
 		"/users/a%2Fb/update":                            {`{"uri":"/users/a/update"}`, "/users/a%2Fb/update"},
 		"/users/bulkEnable":                              {`{"uri":"/users/bulkEnable"}`, "/users/bulkEnable"},
-		"/roles/x/update":                                {`{"uri":"/roles/a/update"}`, "/roles/x/update"},
 		"/services/Roads/FeatureServer":                  {`{"uri":"/services/a/FeatureServer/FeaturesCreated"}`, "/services/roads/FeatureServer/FeaturesCreated"},
 		"/services/maps-[a-f]/*/GPServer":                {`{"uri":"/services/a/GPServer","jobId":"1","status":"failed"}`, "/services/maps-a/x/GPServer"},
 		"/services/roads/**":                             {`{"uri":"/services/a/GPServer","jobId":"1","status":"failed"}`, "/services/roads/GPServer"},
