@@ -129,7 +129,9 @@ func readOptions(r *http.Request) (jsontext.Value, error) {
 	return value, nil
 }
 
-func notJSON() *problem { return fault(triggers.CodeMediaType, "the content type must be application/json") }
+func notJSON() *problem {
+	return fault(triggers.CodeMediaType, "the content type must be application/json")
+}
 
 func isJSON(contentType string, also []string) bool {
 	kind, params, err := mime.ParseMediaType(contentType)

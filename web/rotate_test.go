@@ -95,7 +95,7 @@ func TestOverSecretsAreDropped(t *testing.T) {
 	e.rotate(t, id, `{}`)
 	shown := e.call(t, "GET", path, "")
 	over := time.Now().Add(-time.Second).Truncate(time.Millisecond)
-	_, err := e.memory.Update(t.Context(), 1, e.only(t).ID, func(w *triggers.Webhook) error {
+	_, err := e.Update(t.Context(), 1, e.only(t).ID, func(w *triggers.Webhook) error {
 		w.OldSecrets = []triggers.OldSecret{{Secret: triggers.NewSecret(secret), Until: over}}
 		return nil
 	})
