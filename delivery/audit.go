@@ -7,7 +7,7 @@ import (
 	"portalhook/triggers"
 )
 
-// Change is one row of the audit: what somebody with a key changed, or the server itself, which has none.
+// Change is one row of the audit: what somebody with a key changed or did, or the server itself, which has none.
 type Change struct {
 	// ID is the store's number of the row, which sorts by time; the store draws it.
 	ID triggers.ID

@@ -74,10 +74,11 @@ type Dispatcher struct {
 	diskFull   atomic.Bool
 	room       room
 	background sync.WaitGroup // the claim loop, the notices' and the disk's watch
-	active     sync.WaitGroup // calls of Dispatch and Resend; added to under mu while not stopping
+	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
 	resends    chan struct{}
+	trials     *trials
 
 	mu                sync.Mutex
 	shares            shares
@@ -101,6 +102,7 @@ func New(config Config) *Dispatcher {
 		stop:      make(chan struct{}),
 		wake:      make(chan struct{}, 1),
 		resends:   make(chan struct{}, maxResends),
+		trials:    newTrials(),
 		notices:   notices{wake: make(chan struct{}, 1)},
 		shares:    shares{limits: config.Limits.withDefaults()},
 	}

@@ -18,7 +18,7 @@ const (
 type metrics struct {
 	events, duplicates, unmatched, planned prometheus.Counter
 	refusals                               map[string]prometheus.Counter
-	attempts                               map[Outcome]prometheus.Counter
+	attempts, tests                        map[Outcome]prometheus.Counter
 	took, waited                           prometheus.Histogram
 	ends                                   map[State]prometheus.Counter
 	settleBatches, stale, settleFailures   prometheus.Counter
@@ -59,6 +59,7 @@ func newMetrics(registerer prometheus.Registerer, d *Dispatcher) *metrics {
 		refusals: counters(registerer, "events_refused_total", "Batches of events refused because of our own state.", "reason",
 			refusedQueue, refusedDisk, refusedStore, refusedStopping),
 		attempts: counters(registerer, "attempts_total", "Attempts by what they came to.", "outcome", Outcomes...),
+		tests:    counters(registerer, "webhook_tests_total", "Tests of webhooks by what they came to.", "outcome", Outcomes...),
 		ends: counters(registerer, "deliveries_ended_total", "Deliveries by how they ended.", "state",
 			Succeeded, Exhausted, Cancelled),
 	}
@@ -113,6 +114,8 @@ func (m *metrics) attempted(a answer) {
 	m.took.Observe(seconds(a.attempt.Total))
 	m.waited.Observe(seconds(a.attempt.Waited))
 }
+
+func (m *metrics) tested(a answer) { m.tests[a.outcome].Inc() }
 
 func (m *metrics) claimed(n int) { m.claims.Add(float64(n)) }
 

@@ -122,11 +122,20 @@ type sender struct {
 // shipment is one delivery as an attempt needs it.
 type shipment struct {
 	id       triggers.ID
+	name     string            // in place of the id, of what is no delivery
 	revision *payload.Revision // of the bytes; the target's is of the URL and headers
 	builtAt  time.Time
 	events   []payload.Event
 	tries    int
 	dueAt    time.Time
+}
+
+// header is what receivers are told as webhook-id.
+func (it *shipment) header() string {
+	if it.name != "" {
+		return it.name
+	}
+	return it.id.Delivery()
 }
 
 // answer is what came of an attempt.
@@ -200,7 +209,7 @@ func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Requ
 	signed := payload.Sign(payload.Signing{
 		Secrets: to.secrets(attempt.StartedAt),
 		Plain:   to.webhook.PlainSecretHeader,
-		ID:      it.id.Delivery(),
+		ID:      it.header(),
 		At:      attempt.StartedAt,
 		Body:    body,
 		Cloud:   len(it.events) > 0 && payload.FamilyOf(&it.events[0].URI) == payload.Cloud,

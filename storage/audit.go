@@ -86,3 +86,15 @@ func (s *Store) Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery
 
 // ceilMilli is the first whole millisecond that is not before t.
 func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+// AddChange writes a row of the audit by itself: of something that was done and changed nothing that is stored. Its Tenant is the one
+// it was done for.
+func (s *Store) AddChange(ctx context.Context, change *delivery.Change) error {
+	return s.write(ctx, func(w *writer) error {
+		err := w.db.transaction(func() error { return w.note(delivery.Audited(ctx, change), change.Tenant) })
+		if err != nil {
+			return fmt.Errorf("audit: %w", known(err))
+		}
+		return nil
+	})
+}

@@ -3,6 +3,7 @@ package triggers
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // What sample events are about, and who did it. The ids are those of the documentation.
@@ -87,4 +88,71 @@ func samplePathEvent(e *Entry, samples map[string]string) ([]byte, error) {
 func sampleCloudEvent(name, source, data string) []byte {
 	return fmt.Appendf(nil, `{"uri":"%s","source":"%s","eventId":"e65c1481-5f0f-4d6a-9d0c-3c3f6a0f7a11","when":1615215089000,`+
 		`"userId":"vNRGcbCUqXuNfd_q5kyGY0fE0KVYZ3Hc","ownerId":"vNRGcbCUqXuNfd_q5kyGY0fE0KVYZ3Hc","data":%s}`, name, source, data)
+}
+
+// MoveTo lets a sample event happen to something that the trigger names, where the trigger names anything: its id, and the folder of
+// a service, become one of those that the trigger's path describes. What else the event says of a service is taken out. The error
+// is that of NewURI: an id can be too long.
+func (ev *Event) MoveTo(t *Trigger) error {
+	if len(t.Path) == 0 || IsBulk(ev.URI.Resource, ev.URI.Operation) {
+		return nil
+	}
+	folder, id := "", t.Path[len(t.Path)-1].example()
+	if len(t.Path) > 1 {
+		folder = t.Path[0].example()
+	}
+	uri, err := NewURI(ev.URI.Resource, ev.URI.Operation, folder, id)
+	if err != nil {
+		return err
+	}
+	ev.URI = uri
+	if ev.Service != nil {
+		ev.Service.ServiceName, ev.Service.FolderName, ev.Service.ChangesURL, ev.Service.StatusURL = id, folder, "", ""
+	}
+	return nil
+}
+
+// example is a text that the segment describes: where it leaves a choice, the first.
+func (s Segment) example() string {
+	var b strings.Builder
+	for i := range s {
+		switch token := &s[i]; token.Kind {
+		case Literal:
+			b.WriteString(token.Text)
+		case AnyRun, AnyOne:
+			b.WriteByte('x')
+		case Class:
+			b.WriteRune(token.example())
+		case Alternatives:
+			b.WriteString(token.Choices[0].example())
+		}
+	}
+	return b.String()
+}
+
+// example is a character of a Class. One that takes none but control characters gives one that it does not take.
+func (t *Token) example() rune {
+	if !t.Negated {
+		return t.Ranges[0].Low
+	}
+	for c := 'a'; c < unicode.MaxRune; c++ {
+		if unicode.IsLetter(c) && !t.takesFolded(c) {
+			return c
+		}
+	}
+	return 'x'
+}
+
+// takesFolded reports whether any member of c's folding orbit lies in the ranges.
+func (t *Token) takesFolded(c rune) bool {
+	for r := c; ; {
+		for _, in := range t.Ranges {
+			if in.Low <= r && r <= in.High {
+				return true
+			}
+		}
+		if r = unicode.SimpleFold(r); r == c {
+			return false
+		}
+	}
 }

@@ -18,6 +18,8 @@ import (
 type AuditLog interface {
 	// Changes is a page in the query's order; one row more than a page tells whether there is another.
 	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
+	// AddChange writes a row by itself, of something that was done and changed nothing that is stored.
+	AddChange(ctx context.Context, change *delivery.Change) error
 }
 
 // action is what an administrative request does to an object: its kind, a dot and a verb.
@@ -29,6 +31,8 @@ const (
 	webhookEnable  action = "webhook.enable"
 	webhookDisable action = "webhook.disable"
 	webhookDelete  action = "webhook.delete"
+	webhookTest    action = "webhook.test"
+	webhookRotate  action = "webhook.rotate-secret"
 	tenantCreate   action = "tenant.create"
 	tenantUpdate   action = "tenant.update"
 	keyCreate      action = "api-key.create"
@@ -38,6 +42,7 @@ const (
 // actions are all that the audit tells of.
 var actions = []string{
 	string(webhookCreate), string(webhookUpdate), string(webhookEnable), string(webhookDisable), string(webhookDelete),
+	string(webhookTest), string(webhookRotate),
 	string(tenantCreate), string(tenantUpdate), string(keyCreate), string(keyRevoke),
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -88,19 +89,48 @@ func bodyFailed(err error) *problem {
 // duplicate names, invalid UTF-8 or text behind it.
 func readJSON(r *http.Request, also ...string) (jsontext.Value, error) {
 	if !isJSON(r.Header.Get("Content-Type"), also) {
-		return nil, fault(triggers.CodeMediaType, "the content type must be application/json")
+		return nil, notJSON()
 	}
-	buf, err := readBody(r, maxManagementBody)
+	value, err := readValue(r)
 	if err != nil {
 		return nil, err
 	}
-	// Management is rare and what it reads lives on in webhooks: the value is not taken from the pool.
-	value := jsontext.Value(append([]byte(nil), *buf...))
-	recycle(buf)
 	if err := checkJSON(value); err != nil {
 		return nil, err
 	}
 	return value, nil
+}
+
+// readValue reads the body of a management request, whatever it is. Management is rare and what it reads lives on in webhooks: the
+// value is not taken from the pool.
+func readValue(r *http.Request) (jsontext.Value, error) {
+	buf, err := readBody(r, maxManagementBody)
+	if err != nil {
+		return nil, err
+	}
+	defer recycle(buf)
+	return append(jsontext.Value(nil), *buf...), nil
+}
+
+// readOptions is readJSON for a request that may do without a body: none is the same as {}, whatever its content type.
+func readOptions(r *http.Request) (jsontext.Value, error) {
+	value, err := readValue(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(value)) == 0:
+		return jsontext.Value("{}"), nil
+	case !isJSON(r.Header.Get("Content-Type"), nil):
+		return nil, notJSON()
+	}
+	if err := checkJSON(value); err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+func notJSON() *problem {
+	return fault(triggers.CodeMediaType, "the content type must be application/json")
 }
 
 func isJSON(contentType string, also []string) bool {

@@ -104,36 +104,51 @@ func (s *Server) writeDelivery(c echo.Context, status int, r *delivery.Record) e
 	}
 	o := openObject(nil)
 	s.writeSummary(o, r)
-	headers := append([][2]string{{"Content-Type", r.Revision.ContentType()}}, r.Revision.Headers...)
 	var last *delivery.Attempt
 	if n := len(r.Attempts); n > 0 {
 		last = &r.Attempts[n-1]
-		headers = append(headers, last.Signed...)
 	}
-	o.object("request", func(o *object) {
-		o.text("url", r.Revision.URL)
-		writeHeaders(o, headers)
-		o.raw("body", body)
-	})
-	if last != nil && last.StatusCode != 0 {
-		o.object("response", func(o *object) {
-			o.number("statusCode", int64(last.StatusCode))
-			writeHeaders(o, last.ResponseHeaders)
-			o.text("body", string(last.ResponseBody))
-			if last.Truncated {
-				o.flag("truncated", true)
-			}
-		})
-	}
+	writeExchange(o, &r.Revision, body, last)
 	o.array("attemptLog", len(r.Attempts), func(dst []byte, i int) []byte { return appendAttempt(dst, &r.Attempts[i]) })
 	writeJSON(c, status, o.close())
 	return nil
 }
 
-// appendAttempt writes one attempt; its times are in milliseconds since its start, and absent where it did not get so far.
+// writeExchange writes the request of an attempt as it went out and what it was answered, if anything; without an attempt, the request
+// as it would go out but for its signatures.
+func writeExchange(o *object, revision *payload.Revision, body []byte, a *delivery.Attempt) {
+	headers := append([][2]string{{"Content-Type", revision.ContentType()}}, revision.Headers...)
+	if a != nil {
+		headers = append(headers, a.Signed...)
+	}
+	o.object("request", func(o *object) {
+		o.text("url", revision.URL)
+		writeHeaders(o, headers)
+		o.raw("body", body)
+	})
+	if a == nil || a.StatusCode == 0 {
+		return
+	}
+	o.object("response", func(o *object) {
+		o.number("statusCode", int64(a.StatusCode))
+		writeHeaders(o, a.ResponseHeaders)
+		o.text("body", string(a.ResponseBody))
+		if a.Truncated {
+			o.flag("truncated", true)
+		}
+	})
+}
+
+// appendAttempt writes one attempt of several.
 func appendAttempt(dst []byte, a *delivery.Attempt) []byte {
 	o := openObject(dst)
 	o.number("number", int64(a.Number))
+	writeAttempt(o, a)
+	return o.close()
+}
+
+// writeAttempt writes how an attempt went; its times are in milliseconds since its start, and absent where it did not get so far.
+func writeAttempt(o *object, a *delivery.Attempt) {
 	o.time("startedAt", a.StartedAt)
 	o.text("outcome", string(a.Outcome))
 	if a.StatusCode != 0 {
@@ -153,7 +168,6 @@ func appendAttempt(dst []byte, a *delivery.Attempt) []byte {
 			o.buf = strconv.AppendFloat(o.buf, float64(span.took.Microseconds())/1000, 'f', -1, 64)
 		}
 	}
-	return o.close()
 }
 
 // writeHeaders writes headers as an object; what came several times is joined by commas.

@@ -18,6 +18,8 @@ var bodied = []struct{ method, path string }{
 	{"PUT", "/api/v1/webhooks/{id}"},
 	{"PATCH", "/api/v1/webhooks/{id}"},
 	{"POST", "/api/v1/webhooks/{id}/actions/enable"},
+	{"POST", "/api/v1/webhooks/{id}/actions/test"},
+	{"POST", "/api/v1/webhooks/{id}/actions/rotate-secret"},
 }
 
 var contentTypes = []string{"application/json", "application/x-ndjson", "application/json-patch+json"}
@@ -28,6 +30,7 @@ func FuzzBodies(f *testing.F) {
 		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"]}}`, fullWebhook, hook,
 		`[{"op":"add","path":"/eventTypes/0","value":"/items"},{"op":"remove","path":"/headers/x-env"},{"op":"test","path":"/deactivationPolicy/daysInPast","value":2}]`,
 		"{}", "[]", "", "null", `{"event":` + share + `}`, `[{"op":"replace","path":"/encryptedHeaders/authorization","value":{"a":[1e999]}}]`,
+		`{"trigger":"/items/*/share"}`, `{"secret":"` + secret + secret + `","validForHours":168}`, `{"validForHours":1e9}`,
 		`[{"op":"add","path":"/headers/a~1b~0","value":""},{"op":"add","path":"/retry/-","value":"1h"}]`, "{\"name\":\"\xff\"}",
 	} {
 		f.Add(uint8(i%len(bodied)), uint8(0), body)

@@ -135,6 +135,13 @@ func (m *memory) Changes(_ context.Context, q delivery.ChangeQuery) ([]delivery.
 	return found[:min(q.Limit, len(found))], nil
 }
 
+func (m *memory) AddChange(ctx context.Context, change *delivery.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note(delivery.Audited(ctx, change), change.Tenant)
+	return nil
+}
+
 func (m *memory) Tenants() []triggers.Tenant {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -303,6 +310,26 @@ func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*deli
 		}
 	}
 	return nil, triggers.ErrNotFound
+}
+
+// Test reaches nobody: every test ends as one that found no such host.
+func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, err := m.byID(tenant, webhook)
+	if err != nil {
+		return nil, err
+	}
+	at := time.UnixMilli(1763848800000)
+	body, err := payload.Render(event, at)
+	if err != nil {
+		return nil, err
+	}
+	return &delivery.Trial{
+		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[tenant-1], false), BuiltAt: at,
+		Events:  []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
+		Attempt: delivery.Attempt{Number: 1, StartedAt: at, Outcome: delivery.NoSuchHost, Error: "the host name does not exist"},
+	}, nil
 }
 
 func (m *memory) Event(_ context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {

@@ -40,6 +40,7 @@ type Config struct {
 	Table      Matcher
 	Directory  Directory
 	Resender   Resender
+	Tester     Tester
 	History    History
 	Keys       KeyStore
 	Audit      AuditLog
@@ -134,6 +135,8 @@ func (s *Server) routes() []route {
 			{method: http.MethodDelete, path: "/:webhook", allowed: admin | user, handle: s.deleteWebhook},
 			{method: http.MethodPost, path: "/:webhook/actions/enable", allowed: admin | user, handle: s.enableWebhook},
 			{method: http.MethodPost, path: "/:webhook/actions/disable", allowed: admin | user, handle: s.disableWebhook},
+			{method: http.MethodPost, path: "/:webhook/actions/test", allowed: admin | user, handle: s.testWebhook},
+			{method: http.MethodPost, path: "/:webhook/actions/rotate-secret", allowed: admin | user, handle: s.rotateSecret},
 			{method: http.MethodGet, path: "/:webhook/stats", allowed: admin | user | viewer, handle: s.getStats},
 			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | user | viewer, handle: s.listDeliveries},
 			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | user | viewer, handle: s.getDelivery},
@@ -150,6 +153,7 @@ func (s *Server) routes() []route {
 var (
 	_ Dispatcher = (*delivery.Dispatcher)(nil)
 	_ Resender   = (*delivery.Dispatcher)(nil)
+	_ Tester     = (*delivery.Dispatcher)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )

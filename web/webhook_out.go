@@ -74,6 +74,7 @@ var readOnlyMembers = []readOnlyMember{
 	{"disabledReason", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReason) }, always},
 	{"disabledReasonCode", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReasonCode) }, always},
 	{"disabledAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.DisabledAt)) }, wasDisabled},
+	{"oldSecretsValidUntil", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.OldSecretsUntil())) }, isRotating},
 	{"createdAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.CreatedAt)) }, always},
 	{"updatedAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.UpdatedAt)) }, always},
 	{"createdByUserId", func(w *triggers.Webhook) jsontext.Value { return textValue(w.CreatedBy) }, always},
@@ -83,6 +84,10 @@ var readOnlyMembers = []readOnlyMember{
 func always(*triggers.Webhook) bool { return true }
 
 func wasDisabled(w *triggers.Webhook) bool { return !w.DisabledAt.IsZero() }
+
+// isRotating reports whether a rotated secret still signs. One whose time is over is kept until the next save, so that a GET's answer
+// can be put back after that, too.
+func isRotating(w *triggers.Webhook) bool { return time.Now().Before(w.OldSecretsUntil()) }
 
 func textValue(text string) jsontext.Value { return appendText(nil, text) }
 

@@ -191,6 +191,7 @@ func (s *Server) update(
 			forgetReason(w)
 		}
 		w.UpdatedAt, w.UpdatedBy = now(), key.UserID
+		w.ForgetOldSecrets(w.UpdatedAt)
 		change.Before, change.After = auditedWebhook(&before, nil), auditedWebhook(w, &before)
 		return nil
 	})

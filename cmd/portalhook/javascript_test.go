@@ -30,11 +30,9 @@ var emitJS []byte
 // The official JavaScript SDK emits in all three HTTP modes, and what it said arrives. Where npm is not there, or cannot install, the
 // test is left out, and says so.
 func TestCloudEventsFromJavaScript(t *testing.T) {
-	dir, reason := installSDK(t)
+	dir, reason := installPackages(t, "emit.mjs", emitJS, sdkPackage)
 	if reason != "" {
-		left := "LEFT OUT: CloudEvents from the JavaScript SDK: " + reason
-		t.Log(left)
-		fmt.Fprintln(os.Stderr, left)
+		leaveOut(t, "CloudEvents from the JavaScript SDK: "+reason)
 		return
 	}
 	url, got := newReceiver(t, http.StatusOK)
@@ -73,21 +71,30 @@ func TestCloudEventsFromJavaScript(t *testing.T) {
 	awaitNoneOpen(t, server)
 }
 
-// installSDK gives a folder that holds the SDK and the program, or why it could not be made.
-func installSDK(t *testing.T) (dir, reason string) {
+// leaveOut says in one visible line what was not tested, and why.
+func leaveOut(t *testing.T, what string) {
 	t.Helper()
-	for _, program := range []string{"npm", "node"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "", program + " is not installed"
+	left := "LEFT OUT: " + what
+	t.Log(left)
+	fmt.Fprintln(os.Stderr, left)
+}
+
+// installPackages gives a folder that holds a program and packages from the npm registry, or why it could not be made.
+func installPackages(t *testing.T, program string, source []byte, packages ...string) (dir, reason string) {
+	t.Helper()
+	for _, needed := range []string{"npm", "node"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			return "", needed + " is not installed"
 		}
 	}
 	dir = t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true}`), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "emit.mjs"), emitJS, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, program), source, 0o600))
 	bounded, cancel := context.WithTimeout(t.Context(), installTimeout)
 	defer cancel()
-	install := exec.CommandContext(bounded, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0",
-		sdkPackage)
+	install := exec.CommandContext(bounded, "npm", append([]string{
+		"install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0",
+	}, packages...)...)
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		last := bytes.Split(bytes.TrimSpace(out), []byte("\n"))

@@ -120,7 +120,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}),
 	})
 	s.web, err = web.New(ctx, web.Config{
-		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
+		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{

@@ -70,6 +70,13 @@ func testAudit(f *fixture) {
 	require.Equal(f, f.clock.Now().UnixMilli(), rows[4].ID.Time().UnixMilli())
 	require.Equal(f, []string{"found"}, actionsOf(f.changes(delivery.ChangeQuery{Tenant: tenant.Key})))
 
+	// What changes nothing that is stored has a row by itself.
+	alone := delivery.Change{Tenant: tenant.Key, KeyID: "key-1", UserID: "ann", Action: "test", Object: "webhook", ObjectID: "1", After: []byte(`{}`), TraceID: "t"}
+	require.NoError(f, f.store.AddChange(f.Context(), &alone))
+	alone.ID = f.changes(delivery.ChangeQuery{Tenant: tenant.Key})[0].ID
+	require.Equal(f, alone, f.changes(delivery.ChangeQuery{Tenant: tenant.Key})[0])
+	require.Equal(f, []string{"test", "found"}, actionsOf(f.changes(delivery.ChangeQuery{Tenant: tenant.Key})))
+
 	bare := delivery.Audited(f.Context(), &delivery.Change{Action: "bare"})
 	tenant.ServerURL = "https://harbour.example.com/server/"
 	require.NoError(f, f.store.SaveTenant(bare, &tenant))

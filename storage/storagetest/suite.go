@@ -23,6 +23,7 @@ type Store interface {
 	RevokeAPIKey(ctx context.Context, tenant uint32, id string) error
 	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
 	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
+	AddChange(ctx context.Context, change *delivery.Change) error
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
