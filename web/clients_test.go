@@ -90,16 +90,9 @@ func TestPutWhatWasRead(t *testing.T) {
 		status   int
 		field    string
 	}{
-		"updated since": {patchedSince, "", "", 200, ""},
-		"updated since by another": {func(t *testing.T, e *edge, path string) {
-			patchedSince(t, e, path)
-			e.only(t).UpdatedBy = "another"
-		}, "", "", 200, ""},
-		"switched off since": {switchedOffSince, "", "", 200, ""},
-		"switched off, then updated": {func(t *testing.T, e *edge, path string) {
-			switchedOffSince(t, e, path)
-			patchedSince(t, e, path)
-		}, "", "", 200, ""},
+		"updated since":                {patchedSince, "", "", 200, ""},
+		"switched off since":           {switchedOffSince, "", "", 200, ""},
+		"switched off, then updated":   {bothSince, "", "", 200, ""},
 		"a reason of one's own":        {switchedOffSince, reason, `"disabledReason":"mine","disabledReasonCode":""`, 409, "disabledReason"},
 		"a date before the creation":   {patchedSince, `"updatedAt":"2`, `"updatedAt":"1`, 409, "updatedAt"},
 		"a date to come":               {patchedSince, `"updatedAt":"2`, `"updatedAt":"3`, 409, "updatedAt"},
@@ -131,19 +124,25 @@ func TestPutWhatWasRead(t *testing.T) {
 	}
 }
 
-// patchedSince updates the webhook that was created a second ago.
+// patchedSince lets another update the webhook, a second after its creation.
 func patchedSince(t *testing.T, e *edge, path string) {
 	t.Helper()
 	a := e.call(t, "PATCH", path, `[{"op":"replace","path":"/description","value":"patched since"}]`)
 	require.Equal(t, http.StatusNoContent, a.status, a.body)
 	w := e.only(t)
-	w.UpdatedAt = w.CreatedAt.Add(time.Second)
+	w.UpdatedAt, w.UpdatedBy = w.CreatedAt.Add(time.Second), "another"
 }
 
 func switchedOffSince(t *testing.T, e *edge, _ string) {
 	t.Helper()
 	w := e.only(t)
 	w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, "the receiver answered 410 Gone", "GONE", w.CreatedAt
+}
+
+func bothSince(t *testing.T, e *edge, path string) {
+	t.Helper()
+	switchedOffSince(t, e, path)
+	patchedSince(t, e, path)
 }
 
 // TestPageThatBecameEmpty goes back from a page whose webhooks were deleted after its link was given.
@@ -173,4 +172,13 @@ func TestPageThatBecameEmpty(t *testing.T) {
 		require.Empty(t, href(t, empty, "prev"))
 		require.Equal(t, names(t, second), names(t, e.follow(t, href(t, empty, "next"))), order)
 	}
+}
+
+// TestMergePatch tells who sends a plain object what a patch is here.
+func TestMergePatch(t *testing.T) {
+	e := newEdge(t)
+	a := e.call(t, "PATCH", "/api/v1/webhooks/"+e.create(t, hook), `{"enabled":false}`)
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Equal(t, "WRONG_TYPE", a.problem(t)["code"])
+	require.Contains(t, a.problem(t)["detail"], `[{"op":"replace","path":"/enabled","value":true}]`)
 }

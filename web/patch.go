@@ -27,6 +27,10 @@ type operation struct {
 // parsePatch reads a JSON patch of the operations add, remove, replace and test, whose paths lie within what a webhook's body sets.
 func parsePatch(body jsontext.Value) ([]operation, error) {
 	var patch []operation
+	if body.Kind() != jsontext.KindBeginArray {
+		return nil, triggers.Invalid(triggers.CodeWrongType, "",
+			`a patch is an array of operations, such as [{"op":"replace","path":"/enabled","value":true}]`)
+	}
 	err := eachItem(body, "", func(i int, value jsontext.Value) error {
 		if i >= maxPatchOperations {
 			return triggers.Invalid(triggers.CodeOutOfRange, "", "a patch has at most %d operations", maxPatchOperations)

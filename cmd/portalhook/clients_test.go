@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"maps"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -102,9 +103,7 @@ func TestQlikReceiver(t *testing.T) {
 			"name": name, "url": url + "/" + name, "eventTypes": []string{"com.qlik.v1.app.created"}, "enabled": true, "retry": "once",
 			"secret": secret, "headers": map[string]string{"User-Agent": "Qlik Webhook"},
 		}
-		for member, value := range change {
-			webhook[member] = value
-		}
+		maps.Copy(webhook, change)
 		server.createWebhook(t, webhook)
 	}
 	server.call(t, http.MethodPost, "/api/v1/events", map[string]any{

@@ -37,7 +37,11 @@ func newNpmProject(programs, spec string) *npmProject {
 }
 
 func (p *npmProject) install() (dir, reason string) {
-	for _, program := range []string{"npm", "node"} {
+	needed := []string{"node", "npm"}
+	if p.spec == "" {
+		needed = needed[:1]
+	}
+	for _, program := range needed {
 		if _, err := exec.LookPath(program); err != nil {
 			return "", program + " is not installed"
 		}
@@ -65,7 +69,7 @@ func (p *npmProject) install() (dir, reason string) {
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		first, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
-		return "", fmt.Sprintf("npm install: %v: %s", err, first)
+		return "", fmt.Sprintf("npm install %s: %v: %s", p.spec, err, first)
 	}
 	return dir, ""
 }
@@ -75,7 +79,7 @@ func (p *npmProject) folder(t *testing.T) (dir string, ok bool) {
 	t.Helper()
 	dir, reason := p.made()
 	if reason != "" {
-		left := fmt.Sprintf("LEFT OUT: %s: %s: %s", t.Name(), p.spec, reason)
+		left := fmt.Sprintf("LEFT OUT: %s: %s", t.Name(), reason)
 		t.Log(left)
 		fmt.Fprintln(os.Stderr, left)
 	}

@@ -92,6 +92,14 @@ for (;;) {
   page = await page.prev(fresh);
 }
 assert.deepEqual(back, forth);
+// A page whose webhooks have gone since its link was given still leads back.
+const twins = await Promise.all(["twin 1", "twin 2"].map((name) => webhooks.createWebhook({ name, url: `${receiver}/twin` })));
+const first = await webhooks.getWebhooks({ name: "twin", sort: "+name", limit: 1 }, fresh);
+await webhooks.deleteWebhook(twins[1].data.id);
+const empty = await first.next(fresh);
+assert.deepEqual([names(empty), empty.next], [[], undefined]);
+assert.deepEqual(names(await empty.prev(fresh)), ["twin 1"]);
+await webhooks.deleteWebhook(twins[0].data.id);
 console.log("pages");
 
 // Patch: the whole patch or nothing of it.
@@ -195,9 +203,10 @@ console.log("delete");
 
 // Errors, as the client hands them on.
 for (const call of [
-  webhooks.getWebhook(id, fresh), webhooks.deleteWebhook(id), webhooks.getWebhookDeliveries(id, {}, fresh), webhooks.resendWebhookDelivery(id, failed.id),
+  () => webhooks.getWebhook(id, fresh), () => webhooks.deleteWebhook(id), () => webhooks.getWebhookDeliveries(id, {}, fresh),
+  () => webhooks.resendWebhookDelivery(id, failed.id),
 ]) {
-  const gone = await caught(call);
+  const gone = await caught(call());
   assert.equal(gone.status, 404);
   assert.deepEqual(gone.data.errors.map((e) => e.code), ["NOT_FOUND"]);
   assert.match(gone.data.traceId, /^[0-9a-f]{32}$/);
