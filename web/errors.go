@@ -153,7 +153,8 @@ func problemOf(err error) *problem {
 	return &problem{Code: codeInternal, Index: -1, Detail: "the trace id finds the cause in the server's log", cause: err}
 }
 
-// appendProblem writes the error body: {"errors":[{"code","title","detail"[,"field","index"]}],"traceId"}.
+// appendProblem writes the error body: {"errors":[{"code","title","detail","status"[,"field","index"]}],"traceId"}. The status is there, as a
+// text, because @qlik/api prints it from there.
 func appendProblem(dst []byte, p *problem, traceID string) []byte {
 	title := http.StatusText(p.status())
 	if k, ok := kinds[p.Code]; ok {
@@ -165,6 +166,9 @@ func appendProblem(dst []byte, p *problem, traceID string) []byte {
 	dst = appendText(dst, title)
 	dst = append(dst, `,"detail":`...)
 	dst = appendText(dst, p.Detail)
+	dst = append(dst, `,"status":"`...)
+	dst = strconv.AppendInt(dst, int64(p.status()), 10)
+	dst = append(dst, '"')
 	if p.Field != "" {
 		dst = append(dst, `,"field":`...)
 		dst = appendText(dst, p.Field)

@@ -27,6 +27,10 @@ type operation struct {
 // parsePatch reads a JSON patch of the operations add, remove, replace and test, whose paths lie within what a webhook's body sets.
 func parsePatch(body jsontext.Value) ([]operation, error) {
 	var patch []operation
+	if body.Kind() != jsontext.KindBeginArray {
+		return nil, triggers.Invalid(triggers.CodeWrongType, "",
+			`a patch is an array of operations, such as [{"op":"replace","path":"/enabled","value":true}]`)
+	}
 	err := eachItem(body, "", func(i int, value jsontext.Value) error {
 		if i >= maxPatchOperations {
 			return triggers.Invalid(triggers.CodeOutOfRange, "", "a patch has at most %d operations", maxPatchOperations)
@@ -84,8 +88,7 @@ func parseOperation(field string, value jsontext.Value) (operation, error) {
 // judge refuses a path outside of what a body sets.
 func (op *operation) judge(field string) error {
 	head := op.path[0]
-	readOnly := head == "id" || head == "origin" || head == "secretKeyAdded" ||
-		slices.ContainsFunc(readOnlyMembers, func(m readOnlyMember) bool { return m.name == head })
+	readOnly := head == "id" || head == "origin" || head == "secretKeyAdded" || isReadOnly(head)
 	switch _, known := members[head]; {
 	case readOnly && op.op != "test":
 		return &problem{Code: codeReadOnly, Field: field, Index: -1, Detail: head + " is read-only"}

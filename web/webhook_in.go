@@ -1,9 +1,7 @@
 package web
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +30,8 @@ type draft struct {
 	kept string
 	// keepsHeader is true when an encrypted header keeps its stored value.
 	keepsHeader bool
-	keepsSecret bool // the body said secretKeyAdded
+	keepsSecret bool                      // the body said secretKeyAdded
+	repeated    map[string]jsontext.Value // what the body says of the members that only the server sets
 }
 
 // member reads one member of a webhook's body into the draft.
@@ -115,9 +114,12 @@ func (d *draft) read(body jsontext.Value) error {
 		if read, ok := members[name]; ok {
 			return read(d, name, value)
 		}
-		return d.readOnly(name, value)
+		return d.readRepeated(name, value)
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.judgeRepeated(); err != nil {
 		return err
 	}
 	for _, needed := range []string{"name", "url"} {
@@ -132,30 +134,6 @@ func (d *draft) read(body jsontext.Value) error {
 	return d.w.Validate(d.server.config.Targets)
 }
 
-// readOnly lets a body repeat what a GET has shown. secretKeyAdded: true without a secret keeps the stored one, so that a GET's answer put
-// back as it was does not turn signing off behind its sender's back.
-func (d *draft) readOnly(name string, value jsontext.Value) error {
-	var stored jsontext.Value
-	switch at := slices.IndexFunc(readOnlyMembers, func(m readOnlyMember) bool { return m.name == name }); {
-	case name == "secretKeyAdded":
-		var err error
-		d.keepsSecret, err = boolOf(name, value)
-		return err
-	case name != "id" && at < 0:
-		return unknownMember(name)
-	case d.before == nil:
-		return &problem{Code: codeReadOnly, Status: 400, Field: name, Index: -1, Detail: "the server sets this member: leave it out"}
-	case name == "id":
-		stored = textValue(d.before.ID.String())
-	default:
-		stored = readOnlyMembers[at].value(d.before)
-	}
-	if !sameText(stored, value) {
-		return &problem{Code: codeReadOnly, Field: name, Index: -1, Detail: "the stored value is " + string(stored) + "; leave the member out or repeat that"}
-	}
-	return nil
-}
-
 // unknownMember refuses a member that no body may have, and proposes the one that was probably meant.
 func unknownMember(name string) error {
 	for known := range members {
@@ -164,21 +142,6 @@ func unknownMember(name string) error {
 		}
 	}
 	return triggers.Invalid(triggers.CodeUnknownField, name, "a webhook has no member %q", name)
-}
-
-// sameText compares two JSON strings by their text, dates among them by their moment.
-func sameText(stored, given jsontext.Value) bool {
-	a, errA := textOf("", stored)
-	b, errB := textOf("", given)
-	if errA != nil || errB != nil {
-		return bytes.Equal(stored, given)
-	}
-	if a == b {
-		return true
-	}
-	dateA, errA := time.Parse(time.RFC3339, a)
-	dateB, errB := time.Parse(time.RFC3339, b)
-	return errA == nil && errB == nil && dateA.Equal(dateB)
 }
 
 func text(of func(w *triggers.Webhook) *string) member {

@@ -41,17 +41,35 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 	}
 	page, hasNext, hasPrev := paged(l, rows)
 	var next, prev string
-	if hasNext && len(page) > 0 {
+	switch {
+	case len(page) > 0 && hasNext:
 		next = webhookCursor(query.PlaceOf(page[len(page)-1]))
+	case len(page) == 0 && l.back:
+		next = wayBack(query)
 	}
-	if hasPrev && len(page) > 0 {
+	switch {
+	case len(page) > 0 && hasPrev:
 		prev = webhookCursor(query.PlaceOf(page[0]))
+	case len(page) == 0 && hasPrev:
+		prev = wayBack(query)
 	}
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return appendWebhook(dst, page[i]) })
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
+}
+
+// wayBack is the cursor by which one returns from a page that has become empty, all that was on it having been deleted since its link
+// was made: to the rows up to the query's own place, the one at that place included.
+func wayBack(query *delivery.WebhookQuery) string {
+	place := *query.After
+	if query.Descending {
+		place.Key--
+	} else {
+		place.Key++
+	}
+	return webhookCursor(place)
 }
 
 // narrow keeps a query to the webhooks that the key owns, and reports whether there can be any.

@@ -67,18 +67,19 @@ type readOnlyMember struct {
 	name  string
 	value func(w *triggers.Webhook) jsontext.Value
 	show  func(w *triggers.Webhook) bool
+	moves bool // with updates, or when the server switches the webhook off
 }
 
 // readOnlyMembers stand at the end of the object; id stands at its head and is not among them.
 var readOnlyMembers = []readOnlyMember{
-	{"disabledReason", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReason) }, always},
-	{"disabledReasonCode", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReasonCode) }, always},
-	{"disabledAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.DisabledAt)) }, wasDisabled},
-	{"oldSecretsValidUntil", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.OldSecretsUntil())) }, isRotating},
-	{"createdAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.CreatedAt)) }, always},
-	{"updatedAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.UpdatedAt)) }, always},
-	{"createdByUserId", func(w *triggers.Webhook) jsontext.Value { return textValue(w.CreatedBy) }, always},
-	{"updatedByUserId", func(w *triggers.Webhook) jsontext.Value { return textValue(w.UpdatedBy) }, always},
+	{"disabledReason", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReason) }, always, true},
+	{"disabledReasonCode", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReasonCode) }, always, true},
+	{"disabledAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.DisabledAt)) }, wasDisabled, true},
+	{"oldSecretsValidUntil", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.OldSecretsUntil())) }, isRotating, true},
+	{"createdAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.CreatedAt)) }, always, false},
+	{"updatedAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.UpdatedAt)) }, always, true},
+	{"createdByUserId", func(w *triggers.Webhook) jsontext.Value { return textValue(w.CreatedBy) }, always, false},
+	{"updatedByUserId", func(w *triggers.Webhook) jsontext.Value { return textValue(w.UpdatedBy) }, always, true},
 }
 
 func always(*triggers.Webhook) bool { return true }

@@ -1,38 +1,20 @@
 package main_test
 
 import (
-	"bytes"
-	"context"
-	_ "embed"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// sdkPackage is the CloudEvents project's own JavaScript SDK, at the version the test was written with.
-const sdkPackage = "cloudevents@10.0.0"
+// cloudEventsSDK is the CloudEvents project's own JavaScript SDK.
+var cloudEventsSDK = newNpmProject("cloudevents", "cloudevents@10.0.0")
 
-// installTimeout is long for a package of this size, and short for a network that swallows everything.
-const installTimeout = 2 * time.Minute
-
-// emitJS emits with the SDK; see its comment.
-//
-//go:embed testdata/cloudevents/emit.mjs
-var emitJS []byte
-
-// The official JavaScript SDK emits in all three HTTP modes, and what it said arrives. Where npm is not there, or cannot install, the
-// test is left out, and says so.
+// The official JavaScript SDK emits in all three HTTP modes, and what it said arrives.
 func TestCloudEventsFromJavaScript(t *testing.T) {
-	dir, reason := installPackages(t, "emit.mjs", emitJS, sdkPackage)
-	if reason != "" {
-		leaveOut(t, "CloudEvents from the JavaScript SDK: "+reason)
+	dir, ok := cloudEventsSDK.folder(t)
+	if !ok {
 		return
 	}
 	url, got := newReceiver(t, http.StatusOK)
@@ -42,11 +24,8 @@ func TestCloudEventsFromJavaScript(t *testing.T) {
 			"name": w.name, "url": url, "eventTypes": []string{w.trigger}, "enabled": true, "format": "cloudevents",
 		})
 	}
-	node := exec.CommandContext(t.Context(), "node", "emit.mjs", server.url+"/api/v1/events", server.key)
-	node.Dir = dir
-	out, err := node.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.Equal(t, "binary 202\nstructured 202\nbatch 202\n", string(out))
+	out := node(t, dir, "emit.mjs", server.url+"/api/v1/events", server.key)
+	require.Equal(t, "binary 202\nstructured 202\nbatch 202\n", out)
 
 	// In each mode one event of either family.
 	type told struct {
@@ -69,36 +48,4 @@ func TestCloudEventsFromJavaScript(t *testing.T) {
 		require.Equal(t, map[string]any{"sharedToGroups": []any{"Everyone"}}, portal.Data["properties"], portal)
 	}
 	awaitNoneOpen(t, server)
-}
-
-// leaveOut says in one visible line what was not tested, and why.
-func leaveOut(t *testing.T, what string) {
-	t.Helper()
-	left := "LEFT OUT: " + what
-	t.Log(left)
-	fmt.Fprintln(os.Stderr, left)
-}
-
-// installPackages gives a folder that holds a program and packages from the npm registry, or why it could not be made.
-func installPackages(t *testing.T, program string, source []byte, packages ...string) (dir, reason string) {
-	t.Helper()
-	for _, needed := range []string{"npm", "node"} {
-		if _, err := exec.LookPath(needed); err != nil {
-			return "", needed + " is not installed"
-		}
-	}
-	dir = t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true}`), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, program), source, 0o600))
-	bounded, cancel := context.WithTimeout(t.Context(), installTimeout)
-	defer cancel()
-	install := exec.CommandContext(bounded, "npm", append([]string{
-		"install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0",
-	}, packages...)...)
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		last := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-		return "", fmt.Sprintf("npm install: %v: %s", err, last[0])
-	}
-	return dir, ""
 }

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,11 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// verifierPackages are the libraries that judge from JavaScript; verify.mjs says what each is for.
-var verifierPackages = []string{"standardwebhooks@1.1.1", "@octokit/webhooks-methods@6.0.0", "@line/bot-sdk@9.9.0"}
-
-//go:embed testdata/verifiers/verify.mjs
-var verifyJS []byte
+// verifiers are the libraries that judge from JavaScript; verify.mjs says what each is for.
+var verifiers = newNpmProject("verifiers", "standardwebhooks@1.1.1", "@octokit/webhooks-methods@6.0.0", "@line/bot-sdk@9.9.0")
 
 // signedDelivery is a delivery as a receiver has it in hand, with the secrets that must verify it and those that must not.
 type signedDelivery struct {
@@ -174,22 +170,19 @@ func judgeByOpenSSL(t *testing.T, deliveries []signedDelivery) {
 // judgeInJavaScript asks libraries from the npm registry. Where npm is not there, or cannot install, it is left out, and says so.
 func judgeInJavaScript(t *testing.T, deliveries []signedDelivery) {
 	t.Helper()
-	dir, reason := installPackages(t, "verify.mjs", verifyJS, verifierPackages...)
-	if reason != "" {
-		leaveOut(t, "signatures judged by JavaScript libraries: "+reason)
+	dir, ok := verifiers.folder(t)
+	if !ok {
 		return
 	}
 	var told bytes.Buffer
 	require.NoError(t, json.NewEncoder(&told).Encode(deliveries))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "deliveries.json"), told.Bytes(), 0o600))
-	node := exec.CommandContext(t.Context(), "node", "verify.mjs", "deliveries.json")
-	node.Dir = dir
-	out, err := node.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	file := filepath.Join(t.TempDir(), "deliveries.json")
+	require.NoError(t, os.WriteFile(file, told.Bytes(), 0o600))
+	out := node(t, dir, "verify.mjs", file)
 	// Of each delivery: by the present secret and of another body, and by each other secret, in both families.
 	judged := 0
 	for i := range deliveries {
 		judged += 2 * (2 + len(deliveries[i].Old) + len(deliveries[i].Strange))
 	}
-	require.Equal(t, fmt.Sprintf("%d judgements\n", judged), string(out))
+	require.Equal(t, fmt.Sprintf("%d judgements\n", judged), out)
 }
