@@ -42,8 +42,9 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	var closed []interval
+	var made []heard
 	err := w.db.transaction(func() error {
-		closed = closed[:0]
+		closed, made = closed[:0], made[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
 			closed = append(closed, interval{integer(row[0]), uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
@@ -52,9 +53,11 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 			return err
 		}
 		for _, i := range closed {
-			if err := w.closeInterval(i); err != nil {
+			h, err := w.closeInterval(i)
+			if err != nil {
 				return err
 			}
+			made = append(made, h)
 		}
 		return nil
 	})
@@ -64,15 +67,18 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	for _, i := range closed {
 		w.turns.mark(i.webhook, i.until)
 	}
+	for _, h := range made {
+		w.indexDelivery(h)
+	}
 	w.store.openWork.Add(int64(len(closed)))
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i interval) error {
+func (w *writer) closeInterval(i interval) (heard, error) {
 	id := w.ids.draw(1)
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	l := lease{webhook: i.webhook, built: i.until}
 	err = w.db.each(intervalMembers, "", 4, func(row []driver.Value) error {
@@ -86,10 +92,13 @@ func (w *writer) closeInterval(i interval) error {
 		return events.add(int64(id), event)
 	}, i.until, int64(i.webhook))
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	if err := w.db.run(deleteInterval, i.until, int64(i.webhook)); err != nil {
-		return err
+		return heard{}, err
 	}
-	return w.addWork(id, l, i.until)
+	if err := w.addWork(id, l, i.until); err != nil {
+		return heard{}, err
+	}
+	return w.heardOf(id, &l)
 }
