@@ -13,7 +13,11 @@ const (
 	closedIntervals = `SELECT DISTINCT until_ms, webhook FROM member WHERE until_ms <= ? ORDER BY until_ms, webhook`
 	intervalMembers = `SELECT event, tenant, revision, trigger FROM member WHERE until_ms = ? AND webhook = ? ORDER BY event`
 	deleteInterval  = `DELETE FROM member WHERE until_ms = ? AND webhook = ?`
-	insertEventOf   = `INSERT INTO delivery_event (delivery, event) VALUES `
+	// deleteMembers looks a webhook up in each interval that is open, whosever it is: the key begins with the interval.
+	deleteMembers = `WITH RECURSIVE open (until) AS (SELECT min(until_ms) FROM member
+    UNION ALL SELECT (SELECT min(until_ms) FROM member WHERE until_ms > until) FROM open WHERE until IS NOT NULL)
+  DELETE FROM member WHERE webhook = ? AND until_ms IN (SELECT until FROM open)`
+	insertEventOf = `INSERT INTO delivery_event (delivery, event) VALUES `
 )
 
 // interval is the time until which a scheduled webhook collects events for one delivery.

@@ -162,9 +162,6 @@ const (
 	searchSegments  = `SELECT first, body FROM search_$day WHERE id > ?1 AND id < ?2 AND last >= ?3 AND first <= ?4 ORDER BY id $direction`
 )
 
-// searchStatements are all statements that propose events, for the test that looks at their plans.
-var searchStatements = []string{searchAll, searchNamed, searchMissed, searchOpen, searchIntervals, searchMembers, searchSegments}
-
 // inIntervals proposes the events of deliveries that intervals' ends made.
 func (l *search) inIntervals(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 	return l.fixed(ctx, searchIntervals, first, last, n)

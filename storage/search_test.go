@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
 	"portalhook/storage/storagetest"
 )
@@ -30,16 +30,23 @@ func (s *sealing) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]d
 	return receipts, err
 }
 
+// TestStoreInSegments also asks SQLite how it goes about every statement that the suite had it run.
 func TestStoreInSegments(t *testing.T) {
 	t.Parallel()
+	var plans plans
 	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
 		t.Helper()
 		h := harness(t, now)
-		return storagetest.Harness{
-			Store:  &sealing{Store: h.Store.(*storage.Store), t: t},
-			Reopen: func() storagetest.Store { return &sealing{Store: h.Reopen().(*storage.Store), t: t} },
+		var s *storage.Store
+		t.Cleanup(func() { plans.written(t, s) })
+		watched := func(store deliverytest.Store) storagetest.Store {
+			s = store.(*storage.Store)
+			s.Observe(t, plans.read)
+			return &sealing{Store: s, t: t}
 		}
+		return storagetest.Harness{Store: watched(h.Store), Reopen: func() storagetest.Store { return watched(h.Reopen()) }}
 	})
+	plans.requireNoScan(t)
 }
 
 // TestSearchIndexGrows accepts more events than are held in memory, and searches them before and after a restart.
@@ -76,22 +83,4 @@ func TestSearchIndexGrows(t *testing.T) {
 		store = open(t, config)
 	}
 	require.NoError(t, store.Close())
-}
-
-// TestSearchScansNothing asks SQLite how it would go about each statement.
-func TestSearchScansNothing(t *testing.T) {
-	t.Parallel()
-	store, w := seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	defer func() { require.NoError(t, store.Close()) }()
-	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 1, "", 1)})
-	require.NoError(t, err)
-	day := store.Tables(t, "event_2")[0]
-	for _, statement := range storage.SearchStatements() {
-		for _, direction := range []string{"ASC", "DESC"} {
-			text := strings.NewReplacer("$day", "2"+day, "$direction", direction).Replace(statement)
-			for _, step := range store.Plan(t, text) {
-				require.True(t, strings.HasPrefix(step, "SEARCH "), "%s: %s", text, step)
-			}
-		}
-	}
 }

@@ -39,6 +39,7 @@ type memory struct {
 	hours   []delivery.HourCounts
 	nextID  triggers.ID
 	calls   int
+	looks   int   // how many deliveries a page looks at before it stops; zero: all
 	failure error // what Dispatch answers, when not nil
 }
 
@@ -325,9 +326,10 @@ func (m *memory) Delivery(_ context.Context, tenant uint32, id triggers.ID) (*de
 	return nil, triggers.ErrNotFound
 }
 
-func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]delivery.Record, error) {
+func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	page := &delivery.HistoryPage{}
 	var found []delivery.Record
 	for _, r := range m.records {
 		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
@@ -342,7 +344,23 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]deliv
 		}
 		return cmp.Compare(b.ID, a.ID)
 	})
-	return found[:min(q.Limit, len(found))], nil
+	for looked, r := range found {
+		uri, err := triggers.Default().ParseURI(r.URI)
+		if err != nil {
+			return nil, err
+		}
+		if q.EventType == "" || q.EventType == r.Trigger || q.EventType == uri.AnyForm() {
+			page.Deliveries = append(page.Deliveries, r)
+		}
+		if len(page.Deliveries) == q.Limit {
+			break
+		}
+		if looked+1 == m.looks {
+			page.Stopped = r.ID
+			break
+		}
+	}
+	return page, nil
 }
 
 func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
