@@ -29,8 +29,9 @@ const (
 )
 
 const (
-	// historyStep is how many numbers are taken from each index at once where an event type is asked for.
-	historyStep = 2048
+	// historyStep is how many numbers at most are taken from each index at once where an event type is asked for. The first step is
+	// short, since mostly what is asked for is not rare; each is four times as long as that before.
+	firstHistoryStep, historyStep = 128, 2048
 	// maxHistorySteps is how often; with maxLooked it bounds what one page costs.
 	maxHistorySteps = 32
 )
@@ -73,7 +74,7 @@ func newHistory(s *Store, q delivery.HistoryQuery) *history {
 	// The tail is taken before the database's state, as by Events.
 	h := &history{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: q.OldestFirst}, query: q, step: q.Limit}
 	if q.EventType != "" {
-		h.step = historyStep
+		h.step = firstHistoryStep
 	}
 	for code, state := range stateCodes {
 		if !h.wantsState(state) {
@@ -138,6 +139,7 @@ func (h *history) page(ctx context.Context) (*delivery.HistoryPage, error) {
 		default:
 			last = batch.covered - 1
 		}
+		h.step = min(4*h.step, historyStep)
 	}
 	return page, nil
 }

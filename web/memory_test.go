@@ -40,7 +40,7 @@ type memory struct {
 	nextID  triggers.ID
 	calls   int
 	looks   int   // how many deliveries a page looks at before it stops; zero: all
-	failure error // what Dispatch answers, when not nil
+	failure error // what Dispatch and Resend answer, when not nil
 }
 
 const (
@@ -271,7 +271,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 		hits := m.table.Match(tenant, &ev.URI, nil)
 		m.nextID++
 		record := &delivery.EventRecord{
-			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, URI: ev.URI.String(), Username: ev.Username,
+			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, Source: ev.Source, URI: ev.URI.String(), Username: ev.Username,
 			When: time.UnixMilli(ev.When), AcceptedAt: at, Body: bodies[i],
 		}
 		for _, hit := range hits {
@@ -295,6 +295,9 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil {
+		return nil, m.failure
+	}
 	for _, r := range m.records {
 		if r.ID == id && r.Tenant == tenant {
 			m.nextID++
