@@ -121,62 +121,73 @@ func (l *lookup) byDay(ctx context.Context, statement string, first, last trigge
 func (l *lookup) hashed(hash uint64) source {
 	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 		var all found
-		if !l.oldestFirst {
-			if all.ids = l.inTail(hash, first, last); len(all.ids) >= n {
-				all.covered = slices.Min(all.ids)
-				return all, nil
-			}
+		if !l.oldestFirst && l.inTail(&all, hash, first, last, n) {
+			return all, nil
 		}
 		for _, suffix := range l.store.calendar.suffixes(first, last, l.oldestFirst) {
-			covered, err := l.inSegments(ctx, suffix, hash, first, last, n, &all.ids)
-			if err != nil || covered != 0 {
-				return found{all.ids, covered}, err
+			if err := l.inSegments(ctx, &all, suffix, hash, first, last, n); err != nil || all.covered != 0 {
+				return all, err
 			}
 		}
 		if l.oldestFirst {
-			all.ids = append(all.ids, l.inTail(hash, first, last)...)
+			l.inTail(&all, hash, first, last, n)
 		}
 		return all, nil
 	}
 }
 
-// inTail is what the tail has under the hash.
-func (l *lookup) inTail(hash uint64, first, last triggers.ID) (ids []triggers.ID) {
+// add takes in numbers that rise, the first of them in the direction, until there are n; then it is enough.
+func (l *lookup) add(all *found, ids []triggers.ID, n int) (enough bool) {
+	room := n - len(all.ids)
+	switch {
+	case len(ids) < room:
+		room = len(ids)
+	case l.oldestFirst:
+		all.covered = ids[room-1]
+	default:
+		all.covered = ids[len(ids)-room]
+	}
+	if !l.oldestFirst {
+		ids = ids[len(ids)-room:]
+	}
+	all.ids = append(all.ids, ids[:room]...)
+	return all.covered != 0
+}
+
+// inTail adds what the tail has under the hash.
+func (l *lookup) inTail(all *found, hash uint64, first, last triggers.ID, n int) (enough bool) {
+	var ids []triggers.ID
 	for _, e := range l.tail {
 		if e.hash == hash && e.event >= first && e.event <= last {
 			ids = append(ids, e.event)
 		}
 	}
-	return ids
+	return l.add(all, ids, n)
 }
 
-// inSegments adds what the segments of a day have under the hash. When there are n it stops, and says how far it came.
-func (l *lookup) inSegments(
-	ctx context.Context, suffix string, hash uint64, first, last triggers.ID, n int, ids *[]triggers.ID,
-) (covered triggers.ID, err error) {
+// inSegments adds what the segments of a day have under the hash.
+func (l *lookup) inSegments(ctx context.Context, all *found, suffix string, hash uint64, first, last triggers.ID, n int) error {
 	bucket := bucketOf(hash)
 	args := []any{segmentRow(bucket, 0), segmentRow(bucket+1, 0), int64(first), int64(last)}
-	err = each(ctx, l.tx, withDirection(forDay(searchSegments, suffix), l.direction()), args, func(rows *sql.Rows) error {
+	err := each(ctx, l.tx, withDirection(forDay(searchSegments, suffix), l.direction()), args, func(rows *sql.Rows) error {
 		var low int64
 		var body sql.RawBytes
 		if err := rows.Scan(&low, &body); err != nil {
 			return err
 		}
-		events, err := readSegment(body, triggers.ID(low), hash)
+		ids, err := readSegment(body, triggers.ID(low), hash)
 		if err != nil {
 			return err
 		}
-		events = slices.DeleteFunc(events, func(id triggers.ID) bool { return id < first || id > last })
-		if *ids = append(*ids, events...); len(*ids) < n || len(events) == 0 {
-			return nil
+		if l.add(all, slices.DeleteFunc(ids, func(id triggers.ID) bool { return id < first || id > last }), n) {
+			return errEnough
 		}
-		covered = slices.MaxFunc(events, l.compare)
-		return errEnough
+		return nil
 	})
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	return covered, err
+	return err
 }
 
 // errEnough ends the reading of rows when there are enough.

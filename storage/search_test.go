@@ -13,6 +13,7 @@ import (
 	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
 	"portalhook/storage/storagetest"
+	"portalhook/triggers"
 )
 
 // sealing is a store that writes the tail of its search index every few events.
@@ -79,6 +80,43 @@ func TestSearchIndexGrows(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, page.Events)
 		require.NotZero(t, page.Stopped, "it does not look at all of them at once")
+		require.NoError(t, store.Close())
+		store = open(t, config)
+	}
+	require.NoError(t, store.Close())
+}
+
+// TestDeliveriesIndexedAgain opens a store with more events outside segments than are read at once.
+func TestDeliveriesIndexedAgain(t *testing.T) {
+	t.Parallel()
+	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
+	store, w := seeded(t, config)
+	const events = 10_500
+	rare, err := triggers.Default().ParseURI("/items/a/update")
+	require.NoError(t, err)
+	batch := make([]delivery.Acceptance, events)
+	for i := range batch {
+		batch[i] = acceptance(t, w, i, "", 1)
+		if i == 0 || i == 9_998 || i == 9_999 || i == 10_000 || i == events-1 {
+			batch[i].Event.URI = rare
+		}
+	}
+	receipts, err := store.Enqueue(t.Context(), batch)
+	require.NoError(t, err)
+	again, err := store.Resend(t.Context(), w.Tenant, receipts[0].ID+1, time.Now())
+	require.NoError(t, err)
+	want := []triggers.ID{
+		again.ID, receipts[events-1].ID + 1, receipts[10_000].ID + 1, receipts[9_999].ID + 1, receipts[9_998].ID + 1, receipts[0].ID + 1,
+	}
+	for range 2 {
+		page, err := store.Deliveries(t.Context(), delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, EventType: "/items/update", Limit: 10})
+		require.NoError(t, err)
+		require.Zero(t, page.Stopped)
+		var got []triggers.ID
+		for _, record := range page.Deliveries {
+			got = append(got, record.ID)
+		}
+		require.Equal(t, want, got)
 		require.NoError(t, store.Close())
 		store = open(t, config)
 	}

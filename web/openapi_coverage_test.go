@@ -202,11 +202,11 @@ func TestMain(m *testing.M) {
 	if code == 0 && nothingLeftOut() {
 		c, err := loadContract()
 		if err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		if list := coverage.unseen(c); len(list) > 0 {
-			fmt.Printf("FAIL: no test has an answer with what the specification lists:\n  %s\n", strings.Join(list, "\n  "))
+			fmt.Fprintf(os.Stderr, "FAIL: no test has an answer with what the specification lists:\n  %s\n", strings.Join(list, "\n  "))
 			code = cmp.Or(code, 1)
 		}
 	}

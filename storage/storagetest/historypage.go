@@ -16,12 +16,6 @@ var allStates = []delivery.State{
 	delivery.Waiting, delivery.Sending, delivery.Succeeded, delivery.Exhausted, delivery.Skipped, delivery.Cancelled,
 }
 
-// event stores one event with its planned deliveries.
-func (f *fixture) event(text string, planned ...delivery.Planned) triggers.ID {
-	f.Helper()
-	return f.events([]string{text}, planned...)[0]
-}
-
 // events stores events of which each has the planned deliveries.
 func (f *fixture) events(texts []string, planned ...delivery.Planned) (ids []triggers.ID) {
 	f.Helper()
@@ -59,7 +53,7 @@ func (f *fixture) historyStory(random *rand.Rand) *triggers.Webhook {
 		case 1:
 			planned.Interval = f.clock.Now().Add(time.Duration(1+random.IntN(20)) * time.Hour)
 		}
-		f.event(uris[random.IntN(len(uris))], planned, delivery.Planned{Webhook: other.Key, Revision: other.Revision, State: delivery.Waiting})
+		f.events(uris[random.IntN(len(uris)):][:1], planned, delivery.Planned{Webhook: other.Key, Revision: other.Revision, State: delivery.Waiting})
 		f.clock.Advance(time.Duration(random.IntN(50)) * time.Minute)
 		_, err := f.store.CloseIntervals(f.Context(), f.clock.Now())
 		require.NoError(f, err)
@@ -74,11 +68,11 @@ func (f *fixture) historyStory(random *rand.Rand) *triggers.Webhook {
 		}
 	}
 	for _, uri := range uris {
-		f.event(uri, delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting})
+		f.events([]string{uri}, delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting})
 	}
 	f.clock.Advance(20 * time.Hour)
 	f.claim() // being sent from here on, some for the first time
-	f.event(uris[0], delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting})
+	f.events(uris[:1], delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting})
 	return w
 }
 
