@@ -106,6 +106,7 @@ func (w *writer) enqueueGroup(group []*enqueueRequest) {
 // accept writes the rows of a group. Only unexpected errors come back; a conflict is noted in its request.
 func (w *writer) accept(group []*enqueueRequest) error {
 	clear(w.known)
+	w.forgetTexts()
 	if err := w.lookUp(group); err != nil {
 		return err
 	}
@@ -252,6 +253,9 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 func (w *writer) plan(a *delivery.Acceptance, event triggers.ID, i int, accepted int64) error {
 	p := &a.Planned[i]
 	id := deliveryID(event, i)
+	if err := w.learn(p.Revision); err != nil {
+		return err
+	}
 	switch w.fateOf(p) {
 	case fateSkipped:
 		return w.end(id, newLease(a.Tenant, p, event, accepted), ending{state: delivery.Skipped, ended: accepted})
@@ -293,12 +297,16 @@ func (w *writer) accepted(r *enqueueRequest) {
 		w.index(indexed{
 			id: receipt.ID, tenant: a.Tenant, uri: &a.Event.URI, username: a.Event.Username, unmatched: len(a.Planned) == 0,
 		})
-		accepted := a.AcceptedAt.UnixMilli()
+		accepted, form := a.AcceptedAt.UnixMilli(), a.Event.URI.AnyForm()
 		for k := range a.Planned {
-			p := &a.Planned[k]
-			switch w.fateOf(p) {
+			p, id := &a.Planned[k], deliveryID(receipt.ID, k)
+			fate := w.fateOf(p)
+			if fate != fateMember {
+				w.indexDelivery(heard{id, p.Webhook, form, w.triggerOf(p.Revision, p.Trigger)})
+			}
+			switch fate {
 			case fateLeased:
-				w.leases[deliveryID(receipt.ID, k)] = newLease(a.Tenant, p, receipt.ID, accepted)
+				w.leases[id] = newLease(a.Tenant, p, receipt.ID, accepted)
 				opened++
 			case fateWaiting:
 				w.turns.mark(p.Webhook, accepted)

@@ -13,7 +13,11 @@ const (
 	closedIntervals = `SELECT DISTINCT until_ms, webhook FROM member WHERE until_ms <= ? ORDER BY until_ms, webhook`
 	intervalMembers = `SELECT event, tenant, revision, trigger FROM member WHERE until_ms = ? AND webhook = ? ORDER BY event`
 	deleteInterval  = `DELETE FROM member WHERE until_ms = ? AND webhook = ?`
-	insertEventOf   = `INSERT INTO delivery_event (delivery, event) VALUES `
+	// deleteMembers looks a webhook up in each interval that is open, whosever it is: the key begins with the interval.
+	deleteMembers = `WITH RECURSIVE open (until) AS (SELECT min(until_ms) FROM member
+    UNION ALL SELECT (SELECT min(until_ms) FROM member WHERE until_ms > until) FROM open WHERE until IS NOT NULL)
+  DELETE FROM member WHERE webhook = ? AND until_ms IN (SELECT until FROM open)`
+	insertEventOf = `INSERT INTO delivery_event (delivery, event) VALUES `
 )
 
 // interval is the time until which a scheduled webhook collects events for one delivery.
@@ -42,8 +46,9 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	var closed []interval
+	var made []heard
 	err := w.db.transaction(func() error {
-		closed = closed[:0]
+		closed, made = closed[:0], made[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
 			closed = append(closed, interval{integer(row[0]), uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
@@ -52,9 +57,11 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 			return err
 		}
 		for _, i := range closed {
-			if err := w.closeInterval(i); err != nil {
+			h, err := w.closeInterval(i)
+			if err != nil {
 				return err
 			}
+			made = append(made, h)
 		}
 		return nil
 	})
@@ -64,15 +71,18 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	for _, i := range closed {
 		w.turns.mark(i.webhook, i.until)
 	}
+	for _, h := range made {
+		w.indexDelivery(h)
+	}
 	w.store.openWork.Add(int64(len(closed)))
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i interval) error {
+func (w *writer) closeInterval(i interval) (heard, error) {
 	id := w.ids.draw(1)
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	l := lease{webhook: i.webhook, built: i.until}
 	err = w.db.each(intervalMembers, "", 4, func(row []driver.Value) error {
@@ -86,10 +96,13 @@ func (w *writer) closeInterval(i interval) error {
 		return events.add(int64(id), event)
 	}, i.until, int64(i.webhook))
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	if err := w.db.run(deleteInterval, i.until, int64(i.webhook)); err != nil {
-		return err
+		return heard{}, err
 	}
-	return w.addWork(id, l, i.until)
+	if err := w.addWork(id, l, i.until); err != nil {
+		return heard{}, err
+	}
+	return w.heardOf(id, &l)
 }

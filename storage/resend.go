@@ -46,12 +46,16 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 		return leased{}, err
 	}
 	var taken leased
+	var h heard
 	err := w.db.transaction(func() error {
 		l, err := w.sent(tenant, old)
 		if err != nil {
 			return err
 		}
 		taken = leased{id: w.ids.draw(1), lease: l, due: now}
+		if h, err = w.heardOf(taken.id, &l); err != nil {
+			return err
+		}
 		if err := w.addWork(taken.id, l, nil); err != nil {
 			return err
 		}
@@ -66,6 +70,7 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 		return leased{}, err
 	}
 	w.leases[taken.id] = taken.lease
+	w.indexDelivery(h)
 	w.store.openWork.Add(1)
 	return taken, nil
 }

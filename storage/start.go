@@ -11,6 +11,7 @@ func newWriter(s *Store, db *conn) *writer {
 	return &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
 		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), known: make(map[identity]seen),
+		texts: make(map[int64][]string),
 	}
 }
 

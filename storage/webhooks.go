@@ -20,7 +20,7 @@ const (
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateWebhook = `UPDATE webhook SET revision = ?, name = ?, url = ?, enabled = ?, level = ?, owner_id = ?, origin = ?, created_by = ?,
   updated_by = ?, created_ms = ?, updated_ms = ?, triggers = ?, settings = ?, secrets = ?, name_folded = ?, url_folded = ? WHERE key = ?`
-	endRevision    = `UPDATE revision SET ended_ms = ? WHERE webhook = ? AND ended_ms IS NULL`
+	endRevision    = `UPDATE revision SET ended_ms = ? WHERE number = (SELECT revision FROM webhook WHERE key = ?) AND ended_ms IS NULL`
 	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?)`
 )
 
@@ -38,12 +38,14 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err != nil {
 				return err
 			}
-			count, err := wr.db.integer(`SELECT count(*) FROM webhook WHERE tenant = ?`, int64(w.Tenant))
-			if err != nil {
-				return err
-			}
-			if limit > 0 && count >= int64(limit) {
-				return fmt.Errorf("more than %d webhooks: %w", limit, triggers.ErrLimit)
+			if limit > 0 {
+				count, err := wr.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?)`, int64(w.Tenant), int64(limit))
+				if err != nil {
+					return err
+				}
+				if count >= int64(limit) {
+					return fmt.Errorf("more than %d webhooks: %w", limit, triggers.ErrLimit)
+				}
 			}
 			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
 				return err
@@ -186,7 +188,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 			if err := w.db.run(endRevision, w.store.now().UnixMilli(), key); err != nil {
 				return err
 			}
-			if err := w.db.run(`DELETE FROM member WHERE webhook = ?`, key); err != nil {
+			if err := w.db.run(deleteMembers, key); err != nil {
 				return err
 			}
 			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {

@@ -27,6 +27,7 @@ type writer struct {
 	turns    turns
 	webhooks map[uint32]struct{} // those that exist
 	known    map[identity]seen   // within one group
+	texts    map[int64][]string  // the triggers of revisions, see heard.go
 	scratch  []byte              // of searchHash
 
 	legacyCloud bool // of the revisions that are made

@@ -39,7 +39,8 @@ type memory struct {
 	hours   []delivery.HourCounts
 	nextID  triggers.ID
 	calls   int
-	failure error // what Dispatch answers, when not nil
+	looks   int   // how many deliveries a page looks at before it stops; zero: all
+	failure error // what Dispatch and Resend answer, when not nil
 }
 
 const (
@@ -277,7 +278,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 		hits := m.table.Match(tenant, &ev.URI, nil)
 		m.nextID++
 		record := &delivery.EventRecord{
-			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, URI: ev.URI.String(), Username: ev.Username,
+			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, Source: ev.Source, URI: ev.URI.String(), Username: ev.Username,
 			When: time.UnixMilli(ev.When), AcceptedAt: at, Body: bodies[i],
 		}
 		for _, hit := range hits {
@@ -301,6 +302,9 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil {
+		return nil, m.failure
+	}
 	for _, r := range m.records {
 		if r.ID == id && r.Tenant == tenant {
 			m.nextID++
@@ -352,9 +356,10 @@ func (m *memory) Delivery(_ context.Context, tenant uint32, id triggers.ID) (*de
 	return nil, triggers.ErrNotFound
 }
 
-func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]delivery.Record, error) {
+func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	page := &delivery.HistoryPage{}
 	var found []delivery.Record
 	for _, r := range m.records {
 		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
@@ -369,7 +374,23 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]deliv
 		}
 		return cmp.Compare(b.ID, a.ID)
 	})
-	return found[:min(q.Limit, len(found))], nil
+	for looked, r := range found {
+		uri, err := triggers.Default().ParseURI(r.URI)
+		if err != nil {
+			return nil, err
+		}
+		if q.EventType == "" || q.EventType == r.Trigger || q.EventType == uri.AnyForm() {
+			page.Deliveries = append(page.Deliveries, r)
+		}
+		if len(page.Deliveries) == q.Limit {
+			break
+		}
+		if looked+1 == m.looks {
+			page.Stopped = r.ID
+			break
+		}
+	}
+	return page, nil
 }
 
 func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {

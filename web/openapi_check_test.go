@@ -169,6 +169,9 @@ func (c *contract) check(r *http.Request, sent []byte, x *exchange) error {
 		}
 	}
 	answer := route.Operation.Responses.Status(x.status)
+	if route.Operation.OperationID != "" {
+		coverage.answered(route.Operation, x)
+	}
 	switch {
 	case answer == nil && !slices.Contains(anywhere, x.status):
 		return errors.New("the status is not listed")

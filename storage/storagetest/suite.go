@@ -24,7 +24,7 @@ type Store interface {
 	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
 	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
 	AddChange(ctx context.Context, change *delivery.Change) error
-	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
+	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	Retain(ctx context.Context, before time.Time) error
@@ -62,7 +62,9 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"changes are filtered and paged", testAuditPages},
 		{"changes outlive history", testAuditRetained},
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
-		{"deliveries are filtered", testHistoryFilters},
+		{"deliveries are filtered as a look at each of them would", testHistoryFilters},
+		{"what is rare is found without a look at the rest", testHistoryRare},
+		{"pages stay in order while deliveries arrive and end", testHistoryMoves},
 		{"attempts are counted by the hour", testHourly},
 		{"events are searched as a look at each of them would", testSearch},
 		{"searches outlive the days they looked at", testSearchRetained},
