@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
@@ -55,5 +56,5 @@ func (s *Store) forgetSecrets(ctx context.Context, row *webhookRow) error {
 		return err
 	}
 	w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, reasonForgotten, SecretsForgotten, s.now()
-	return s.UpdateWebhook(ctx, w)
+	return s.UpdateWebhook(ctx, w, delivery.WebhookLimits{})
 }

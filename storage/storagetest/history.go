@@ -92,7 +92,7 @@ func testHistoryFilters(f *fixture) {
 	start := f.clock.Now()
 	f.story(w)
 	w.Triggers = f.parse("/items/share", "/items")
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), w))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	f.accept(w, 0)
 	everything := f.list(delivery.HistoryQuery{Tenant: f.tenant, Webhook: w.Key, Limit: 100})
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same queries every time
