@@ -46,7 +46,7 @@ type walk struct {
 	server    *Server
 	query     delivery.HistoryQuery
 	phases    []string // the statuses in turn; one empty text is all
-	eventType string
+	eventType string   // in the catalogue's spelling; empty for all
 	want      int
 	// stopped is the place where the walk gave up because too few rows were of the event type; empty when it did not.
 	stopped string
@@ -58,8 +58,15 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 		return nil, triggers.Invalid(triggers.CodeOutOfRange, "status", "the status is %q; it must be success or fail", only)
 	}
 	k := &walk{
-		server: s, eventType: l.values.Get("eventType"), want: l.limit + 1,
+		server: s, want: l.limit + 1,
 		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: true},
+	}
+	if text := l.values.Get("eventType"); text != "" {
+		trigger, err := s.config.Catalog.ParseTrigger(text)
+		if err != nil {
+			return nil, inField("eventType", err)
+		}
+		k.eventType = trigger.Text
 	}
 	switch {
 	case l.sort == "triggeredAt":
@@ -128,9 +135,10 @@ func (k *walk) rows(ctx context.Context) ([]delivery.Record, error) {
 	return found, nil
 }
 
-// hasType says whether a delivery is of the wanted event type: its event's, or the trigger that matched.
+// hasType says whether a delivery is of the wanted event type: its event's, which payloads spell in their own way, or the trigger that
+// matched.
 func (k *walk) hasType(r *delivery.Record) bool {
-	return k.eventType == "" || k.eventType == r.Trigger || k.eventType == k.server.eventType(r)
+	return k.eventType == "" || k.eventType == r.Trigger || strings.EqualFold(k.eventType, k.server.eventType(r))
 }
 
 // deliveryCursor is the place of a delivery in either order: its status, then its id.

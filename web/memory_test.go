@@ -31,6 +31,7 @@ type memory struct {
 	webhooks map[uint32]*triggers.Webhook
 	nextKey  uint32
 	limit    int
+	owned    int // how many webhooks of user level an owner may have
 	table    *router.Table
 
 	events  map[triggers.ID]*delivery.EventRecord
@@ -58,7 +59,7 @@ func newMemory() *memory {
 		return triggers.APIKey{ID: text, Hash: sha256.Sum256([]byte(text)), Tenant: tenant, Role: role, UserID: "u-" + text}
 	}
 	m := &memory{
-		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, table: router.NewTable(),
+		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, owned: 150, table: router.NewTable(),
 		events: map[triggers.ID]*delivery.EventRecord{}, byName: map[string]delivery.Receipt{},
 		nextID: triggers.ID(1763848800000 << triggers.IDSequenceBits),
 		keys: []triggers.APIKey{
@@ -165,11 +166,25 @@ func (m *memory) Create(ctx context.Context, w *triggers.Webhook) error {
 	if len(m.webhooks) >= m.limit {
 		return triggers.ErrLimit
 	}
+	if m.ownersWebhooks(w) >= m.owned {
+		return triggers.ErrOwnerLimit
+	}
 	m.nextKey++
 	w.Key = m.nextKey
 	m.put(w)
 	m.note(ctx, w.Tenant)
 	return nil
+}
+
+// ownersWebhooks counts those of w's owner.
+func (m *memory) ownersWebhooks(w *triggers.Webhook) int {
+	count := 0
+	for _, other := range m.webhooks {
+		if w.Level == triggers.UserLevel && other.Level == w.Level && other.Tenant == w.Tenant && other.OwnerID == w.OwnerID {
+			count++
+		}
+	}
+	return count
 }
 
 func (m *memory) put(w *triggers.Webhook) {
@@ -192,6 +207,9 @@ func (m *memory) Update(ctx context.Context, tenant uint32, id triggers.WebhookI
 	w := *stored
 	if err := change(&w); err != nil {
 		return nil, err
+	}
+	if w.OwnerID != stored.OwnerID && m.ownersWebhooks(&w) >= m.owned {
+		return nil, triggers.ErrOwnerLimit
 	}
 	m.put(&w)
 	m.note(ctx, tenant)
@@ -356,7 +374,8 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	var found []*triggers.Webhook
 	for _, w := range m.all(q.Tenant) {
 		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Level == "" || q.Level == w.Level) &&
-			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
+			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.CreatedBy == "" || q.CreatedBy == w.CreatedBy) &&
+			(q.UpdatedBy == "" || q.UpdatedBy == w.UpdatedBy) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })

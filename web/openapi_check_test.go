@@ -95,7 +95,7 @@ func (c closer) close(ref *openapi3.SchemaRef) {
 }
 
 // anywhere are the statuses of the answer "default": those that any request can end with.
-var anywhere = []int{http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusServiceUnavailable}
+var anywhere = []int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 
 // specified wraps a server: what it answers under /api, and what it accepts there, is held to the specification.
 func specified(tb testing.TB, server http.Handler) http.Handler {

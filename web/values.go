@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -81,11 +82,14 @@ func intOf(field string, value jsontext.Value) (int, error) {
 	if value.Kind() != jsontext.KindNumber {
 		return 0, wrongType(field, "a whole number", value)
 	}
-	n, err := strconv.ParseInt(string(value), 10, 32)
-	if err != nil {
-		return 0, triggers.Invalid(triggers.CodeWrongType, field, "%s is not a whole number of 32 bits", value)
+	switch n, err := strconv.ParseInt(string(value), 10, 32); {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, triggers.Invalid(triggers.CodeOutOfRange, field, "%s is not a whole number of 32 bits", value)
+	case err != nil:
+		return 0, triggers.Invalid(triggers.CodeWrongType, field, "%s is not a whole number, written with digits alone", value)
+	default:
+		return int(n), nil
 	}
-	return int(n), nil
 }
 
 func textsOf(field string, value jsontext.Value) ([]string, error) {
