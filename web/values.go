@@ -19,17 +19,17 @@ func eachMember(object jsontext.Value, field string, visit func(name string, val
 		return wrongType(field, "an object", object)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return syntaxProblem(err, int64(len(object)))
+		return syntaxProblem(err, object)
 	}
 	for decoder.PeekKind() != jsontext.KindEndObject {
 		name, err := decoder.ReadToken()
 		if err != nil {
-			return syntaxProblem(err, int64(len(object)))
+			return syntaxProblem(err, object)
 		}
 		text := name.String()
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return syntaxProblem(err, int64(len(object)))
+			return syntaxProblem(err, object)
 		}
 		if err := visit(text, value); err != nil {
 			return err
@@ -45,12 +45,12 @@ func eachItem(array jsontext.Value, field string, visit func(i int, value jsonte
 		return wrongType(field, "an array", array)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return syntaxProblem(err, int64(len(array)))
+		return syntaxProblem(err, array)
 	}
 	for i := 0; decoder.PeekKind() != jsontext.KindEndArray; i++ {
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return syntaxProblem(err, int64(len(array)))
+			return syntaxProblem(err, array)
 		}
 		if err := visit(i, value); err != nil {
 			return err
