@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -134,9 +135,7 @@ func replaced(value any, path []any, keep bool) any {
 		return list
 	case string:
 		object := map[string]any{}
-		for name, member := range value.(map[string]any) {
-			object[name] = member
-		}
+		maps.Copy(object, value.(map[string]any))
 		if len(path) == 1 && !keep {
 			delete(object, step)
 		} else {
@@ -147,25 +146,23 @@ func replaced(value any, path []any, keep bool) any {
 	return value
 }
 
-// found is what the base has at the path.
-func (p *prober) found(path []any) (value any, ok bool) {
-	value, ok = p.base, true
+// found is what the base has at the path; nil when it has nothing there.
+func (p *prober) found(path []any) any {
+	value := p.base
 	for _, step := range path {
 		switch step := step.(type) {
 		case int:
-			list, isList := value.([]any)
-			if !isList || step >= len(list) {
-				return nil, false
+			list, _ := value.([]any)
+			if step >= len(list) {
+				return nil
 			}
 			value = list[step]
 		case string:
-			object, isObject := value.(map[string]any)
-			if value, ok = object[step]; !isObject || !ok {
-				return nil, false
-			}
+			object, _ := value.(map[string]any)
+			value = object[step]
 		}
 	}
-	return value, ok
+	return value
 }
 
 func (p *prober) add(to place, step, raw string, good bool) {
@@ -242,7 +239,7 @@ func (p *prober) value(tb testing.TB, ref *openapi3.SchemaRef, to place) {
 		return
 	}
 	// Of several forms the base has one; those of the others that are strings can be probed all the same.
-	have, _ := p.found(to.path)
+	have := p.found(to.path)
 	for _, ref := range forms(ref) {
 		form, inner := ref.Value, to.under(ref)
 		if form.Type.Is(typeOf(have)) && p.resembles(form, have) || form.Type.Is("string") ||
@@ -341,7 +338,7 @@ func (p *prober) string(tb testing.TB, schema *openapi3.Schema, to place) {
 // array probes the number of items, and the first of them.
 func (p *prober) array(tb testing.TB, schema *openapi3.Schema, to place) {
 	tb.Helper()
-	have, _ := p.found(to.path)
+	have := p.found(to.path)
 	list, isList := have.([]any)
 	item := `"` + p.rules.item(to) + `"`
 	if isList && len(list) > 0 {
@@ -370,7 +367,7 @@ func (p *prober) array(tb testing.TB, schema *openapi3.Schema, to place) {
 // object probes the members, and then those that should not be there.
 func (p *prober) object(tb testing.TB, schema *openapi3.Schema, to place) {
 	tb.Helper()
-	have, _ := p.found(to.path)
+	have := p.found(to.path)
 	members, isObject := have.(map[string]any)
 	if !isObject {
 		return

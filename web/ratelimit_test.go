@@ -139,7 +139,8 @@ func TestManagementRateLimit(t *testing.T) {
 	a := read(viewerKey)
 	require.Equal(t, http.StatusTooManyRequests, a.status)
 	require.Equal(t, "290", a.header.Get("Retry-After"))
-	require.Equal(t, `{"errors":[{"code":"HTTP-429","title":"API rate limit reached.","detail":"You need to wait 290 seconds until limit is lifted."}]}`, a.body)
+	const told = `{"errors":[{"code":"HTTP-429","title":"API rate limit reached.","detail":"You need to wait 290 seconds until limit is lifted."}]}`
+	require.Equal(t, told, a.body) //nolint:testifylint // to the byte
 	require.Len(t, a.header.Get("X-Request-Id"), 32)
 
 	// Others, the other tier, events and what needs no key go on.

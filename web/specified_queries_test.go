@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,9 +62,7 @@ func valuesOf(tb testing.TB, op *operation, p *openapi3.Parameter, used map[stri
 	}
 	used[name] = true
 	good, refused = append([]string{""}, texts.good...), map[string]rule{}
-	for text, r := range texts.bad {
-		refused[text] = r
-	}
+	maps.Copy(refused, texts.bad)
 	refuse := func(list ...string) {
 		for _, text := range list {
 			refused[text] = rule{400, "OUT_OF_RANGE", ""}
