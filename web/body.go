@@ -172,8 +172,12 @@ func noMembers(r *http.Request) error {
 		return err
 	}
 	defer recycle(buf)
-	switch text := strings.TrimSpace(string(*buf)); text {
-	case "", "{}":
+	switch text := strings.TrimSpace(string(*buf)); {
+	case text == "":
+		return nil
+	case !isJSON(r.Header.Get("Content-Type"), nil):
+		return fault(triggers.CodeMediaType, "this request takes no body, or {} as application/json")
+	case text == "{}":
 		return nil
 	}
 	return fault(triggers.CodeUnknownField, "this request takes no body")

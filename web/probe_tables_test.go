@@ -110,7 +110,7 @@ func newRulebook() *rulebook {
 // readOnly are the members that a PUT may repeat.
 var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
 
-// bodiless are the operations that take no body, or an empty object whatever its content type.
+// bodiless are the operations that take no body, or an empty object.
 var bodiless = []string{"enableWebhook", "disableWebhook", "resendDelivery"}
 
 // wholeHook is a webhook with something in every member that a body sets.
