@@ -39,7 +39,7 @@ func benchStore(tb testing.TB, webhooks int, now func() time.Time) (*storage.Sto
 			Triggers: []triggers.Trigger{all}, CreatedAt: now(), UpdatedAt: now(),
 		}
 		copy(made[i].ID[:], fmt.Sprintf("%016d", i))
-		require.NoError(tb, store.CreateWebhook(tb.Context(), made[i], 0))
+		require.NoError(tb, store.CreateWebhook(tb.Context(), made[i], delivery.WebhookLimits{}))
 	}
 	return store, made, path
 }

@@ -84,8 +84,8 @@ func (m *model) create(rt *rapid.T) {
 		Format: triggers.FormatPortal, Triggers: []triggers.Trigger{all, all},
 	}
 	twin := *w
-	require.NoError(rt, m.real.CreateWebhook(m.Context(), w, 0))
-	require.NoError(rt, m.plain.CreateWebhook(m.Context(), &twin, 0))
+	require.NoError(rt, m.real.CreateWebhook(m.Context(), w, delivery.WebhookLimits{}))
+	require.NoError(rt, m.plain.CreateWebhook(m.Context(), &twin, delivery.WebhookLimits{}))
 	require.Equal(rt, &twin, w)
 	m.hooks = append(m.hooks, w)
 }
@@ -99,8 +99,8 @@ func (m *model) update(rt *rapid.T) {
 	m.made++
 	changed.Name = fmt.Sprint(m.made)
 	twin := changed
-	err := m.real.UpdateWebhook(m.Context(), &changed)
-	m.sameError(rt, m.plain.UpdateWebhook(m.Context(), &twin), err)
+	err := m.real.UpdateWebhook(m.Context(), &changed, delivery.WebhookLimits{})
+	m.sameError(rt, m.plain.UpdateWebhook(m.Context(), &twin, delivery.WebhookLimits{}), err)
 	require.Equal(rt, twin, changed)
 	if err != nil {
 		return

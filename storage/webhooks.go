@@ -24,9 +24,9 @@ const (
 	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?)`
 )
 
-// CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit
-// when the tenant has limit webhooks already; a limit of 0 is none.
-func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit int) error {
+// CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit when
+// the tenant has as many webhooks as it may have, triggers.ErrOwnerLimit when the owner has.
+func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
 		return err
@@ -38,14 +38,17 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err != nil {
 				return err
 			}
-			if limit > 0 {
-				count, err := wr.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?)`, int64(w.Tenant), int64(limit))
+			if limits.Tenant > 0 {
+				count, err := wr.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?)`, int64(w.Tenant), int64(limits.Tenant))
 				if err != nil {
 					return err
 				}
-				if count >= int64(limit) {
-					return fmt.Errorf("more than %d webhooks: %w", limit, triggers.ErrLimit)
+				if count >= int64(limits.Tenant) {
+					return fmt.Errorf("more than %d webhooks: %w", limits.Tenant, triggers.ErrLimit)
 				}
+			}
+			if err := wr.checkOwner(row, 0, limits.Owner); err != nil {
+				return err
 			}
 			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
 				return err
@@ -72,6 +75,24 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 	})
 }
 
+// checkOwner refuses a row that would be one too many of its owner's. Of the webhook with the key, which is not counted, a row whose
+// owner stays is never that; 0 is the key of none.
+func (w *writer) checkOwner(row *webhookRow, key uint32, limit int) error {
+	if limit == 0 || row.level != string(triggers.UserLevel) {
+		return nil
+	}
+	const his = ` FROM webhook WHERE tenant = ? AND level = ? AND owner_id = ?`
+	mine, err := w.db.integer(`SELECT count(*)`+his+` AND key = ?`, int64(row.tenant), row.level, row.owner, int64(key))
+	if err != nil || mine > 0 {
+		return err
+	}
+	count, err := w.db.integer(`SELECT count(*)`+his, int64(row.tenant), row.level, row.owner)
+	if err == nil && count >= int64(limit) {
+		err = fmt.Errorf("more than %d webhooks of %q: %w", limit, row.owner, triggers.ErrOwnerLimit)
+	}
+	return err
+}
+
 // values are the columns from name on that both insert and update set.
 func (r *webhookRow) values() []driver.Value {
 	return []driver.Value{
@@ -90,7 +111,7 @@ func textOrNull(text []byte) driver.Value {
 // known leaves those errors as they are that a caller can act on, and makes the others commit errors.
 func known(err error) error {
 	var field *triggers.FieldError
-	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
+	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrOwnerLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
 		return err
 	}
 	return commitError(err)
@@ -112,8 +133,9 @@ func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int
 }
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
-// Revision when what a revision holds has changed; triggers.ErrNotFound when there is none.
-func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
+// Revision when what a revision holds has changed; triggers.ErrNotFound when there is none, triggers.ErrOwnerLimit when it becomes the
+// webhook of an owner who has as many as he may.
+func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
 		return err
@@ -138,6 +160,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 			}
 			if !found {
 				return triggers.ErrNotFound
+			}
+			if err := wr.checkOwner(row, updated.Key, limits.Owner); err != nil {
+				return err
 			}
 			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant, wr.legacyCloud)); err != nil {
 				return err

@@ -91,6 +91,9 @@ func (s *Server) handle(c echo.Context, r route) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.limit(r, key); err != nil {
+		return err
+	}
 	return r.handle(c, key)
 }
 
@@ -145,7 +148,7 @@ func (s *Server) logSuccess(c echo.Context, r route, took time.Duration) {
 func (s *Server) logFailure(c echo.Context, path string, p *problem, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case p.Code == codeOverloaded, errors.Is(p.cause, context.Canceled):
+	case p.Code == codeOverloaded, p.Code == codeRateLimit, errors.Is(p.cause, context.Canceled):
 		level = slog.LevelDebug // they come in thousands when they come, and are counted
 	case p.status() >= http.StatusInternalServerError:
 		level = slog.LevelError

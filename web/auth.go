@@ -86,6 +86,7 @@ const maxKeyLength = 256
 type keyring struct {
 	changing sync.Mutex // held while a key is added or revoked, in the store and here
 	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
+	people   atomic.Pointer[map[uint32]int] // how many users each tenant has
 }
 
 // heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
@@ -140,7 +141,7 @@ func (k *keyring) replace(keys []triggers.APIKey) {
 		}
 		byHash[key.Hash] = held
 	}
-	k.byHash.Store(&byHash)
+	k.store(byHash)
 }
 
 // put takes up one key, new or changed. The caller holds changing.
@@ -151,7 +152,32 @@ func (k *keyring) put(key triggers.APIKey) {
 		held.use = old.use
 	}
 	byHash[key.Hash] = held
+	k.store(byHash)
+}
+
+// store makes keys the present ones. The caller holds changing.
+func (k *keyring) store(byHash map[[sha256.Size]byte]*heldKey) {
+	type person struct {
+		tenant uint32
+		user   string
+	}
+	known, people := make(map[person]bool), make(map[uint32]int)
+	for _, key := range byHash {
+		if p := (person{key.Tenant, key.UserID}); !key.Revoked && !known[p] {
+			known[p] = true
+			people[p.tenant]++
+		}
+	}
+	k.people.Store(&people)
 	k.byHash.Store(&byHash)
+}
+
+// users is how many users of a tenant have a key that is not revoked.
+func (k *keyring) users(tenant uint32) int {
+	if people := k.people.Load(); people != nil {
+		return (*people)[tenant]
+	}
+	return 0
 }
 
 // of are a tenant's keys, the oldest first.

@@ -69,6 +69,7 @@ func TestListDeliveries(t *testing.T) {
 		"?sort=-status":                        slices.Concat(success, fail),
 		"?sort=-status&status=fail":            fail,
 		"?eventType=/users/signin":             pick(oldest, 7, 5, 3, 1),
+		"?eventType=/USERS/signIn":             pick(oldest, 7, 5, 3, 1),
 		"?eventType=/":                         newest,
 		"?eventType=/users/signin&sort=status": pick(oldest, 7, 5, 1, 3),
 		"?eventType=/groups/add":               nil,

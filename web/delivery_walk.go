@@ -52,7 +52,14 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 	}
 	k := &walk{
 		server: s, want: l.limit + 1,
-		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, EventType: l.values.Get("eventType"), FinishedOnly: true},
+		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: true},
+	}
+	if text := l.values.Get("eventType"); text != "" {
+		trigger, err := s.config.Catalog.ParseTrigger(text)
+		if err != nil {
+			return nil, inField("eventType", err)
+		}
+		k.query.EventType = trigger.Text
 	}
 	switch {
 	case l.sort == "triggeredAt":

@@ -1,11 +1,15 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Route is a row of the list of everything that is served, for the tests that go through it.
 type Route struct {
 	Method, Path string
 	Public       bool
+	Tier         int // 1, 2, or 0 without a limit
 	Roles        []string
 }
 
@@ -14,6 +18,9 @@ func (s *Server) Routes() []Route {
 	var list []Route
 	for _, r := range s.routes() {
 		row := Route{Method: r.method, Path: r.path, Public: r.allowed&anyone != 0}
+		if t := r.limitedBy(); t != noTier && !row.Public {
+			row.Tier = int(t)
+		}
 		for _, role := range []struct {
 			bit  roles
 			name string
@@ -25,6 +32,22 @@ func (s *Server) Routes() []Route {
 		list = append(list, row)
 	}
 	return list
+}
+
+// RateLimiter gives the limiter by itself: how many seconds a call that reads, or one that changes something, is too early.
+func RateLimiter(limit RateLimit, users func(tenant uint32) int, now func() time.Time) func(tenant uint32, user string, change bool) int64 {
+	l := newRateLimiter(limit, users, now)
+	return func(tenant uint32, user string, change bool) int64 {
+		if change {
+			return l.take(tenant, user, changeTier)
+		}
+		return l.take(tenant, user, readTier)
+	}
+}
+
+// LimitBy has the server's limiter read another clock.
+func (s *Server) LimitBy(now func() time.Time) {
+	s.limiter.now, s.limiter.began = now, now()
 }
 
 // Kinds gives every code of an error with its status.

@@ -31,6 +31,7 @@ type memory struct {
 	webhooks map[uint32]*triggers.Webhook
 	nextKey  uint32
 	limit    int
+	owned    int // how many webhooks of user level an owner may have
 	table    *router.Table
 
 	events  map[triggers.ID]*delivery.EventRecord
@@ -59,7 +60,7 @@ func newMemory() *memory {
 		return triggers.APIKey{ID: text, Hash: sha256.Sum256([]byte(text)), Tenant: tenant, Role: role, UserID: "u-" + text}
 	}
 	m := &memory{
-		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, table: router.NewTable(),
+		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, owned: 150, table: router.NewTable(),
 		events: map[triggers.ID]*delivery.EventRecord{}, byName: map[string]delivery.Receipt{},
 		nextID: triggers.ID(1763848800000 << triggers.IDSequenceBits),
 		keys: []triggers.APIKey{
@@ -173,11 +174,25 @@ func (m *memory) Create(ctx context.Context, w *triggers.Webhook) error {
 	if len(m.webhooks) >= m.limit {
 		return triggers.ErrLimit
 	}
+	if m.ownersWebhooks(w) >= m.owned {
+		return triggers.ErrOwnerLimit
+	}
 	m.nextKey++
 	w.Key = m.nextKey
 	m.put(w)
 	m.note(ctx, w.Tenant)
 	return nil
+}
+
+// ownersWebhooks counts those of w's owner.
+func (m *memory) ownersWebhooks(w *triggers.Webhook) int {
+	count := 0
+	for _, other := range m.webhooks {
+		if w.Level == triggers.UserLevel && other.Level == w.Level && other.Tenant == w.Tenant && other.OwnerID == w.OwnerID {
+			count++
+		}
+	}
+	return count
 }
 
 func (m *memory) put(w *triggers.Webhook) {
@@ -200,6 +215,9 @@ func (m *memory) Update(ctx context.Context, tenant uint32, id triggers.WebhookI
 	w := *stored
 	if err := change(&w); err != nil {
 		return nil, err
+	}
+	if w.OwnerID != stored.OwnerID && m.ownersWebhooks(&w) >= m.owned {
+		return nil, triggers.ErrOwnerLimit
 	}
 	m.put(&w)
 	m.note(ctx, tenant)
@@ -316,7 +334,7 @@ func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*deli
 	return nil, triggers.ErrNotFound
 }
 
-// Test reaches nobody: every test ends as one that found no such host.
+// Test reaches nobody: every test ends as one whose certificate is not trusted.
 func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -332,7 +350,10 @@ func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.Webhook
 	return &delivery.Trial{
 		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[tenant-1], false), BuiltAt: at,
 		Events:  []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
-		Attempt: delivery.Attempt{Number: 1, StartedAt: at, Outcome: delivery.NoSuchHost, Error: "the host name does not exist"},
+		Attempt: delivery.Attempt{
+			Number: 1, StartedAt: at, DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, Total: 3 * time.Millisecond,
+			Outcome: delivery.TLSFailed, Error: "the certificate is signed by an unknown authority",
+		},
 	}, nil
 }
 
@@ -404,7 +425,8 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	var found []*triggers.Webhook
 	for _, w := range m.all(q.Tenant) {
 		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Level == "" || q.Level == w.Level) &&
-			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
+			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.CreatedBy == "" || q.CreatedBy == w.CreatedBy) &&
+			(q.UpdatedBy == "" || q.UpdatedBy == w.UpdatedBy) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })

@@ -17,14 +17,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// seen is what of the specification the answers of the suite have shown: statuses of operations, as "getEvent 404", and members of
+// showings is what of the specification the answers of the suite have shown: statuses of operations, as "getEvent 404", and members of
 // answers, as "Webhook.name" or, of what has no name of its own, "listEvents 200.data".
-type seen struct {
+type showings struct {
 	mu    sync.Mutex
 	names map[string]bool
 }
 
-var coverage = seen{names: make(map[string]bool)}
+var coverage = showings{names: make(map[string]bool)}
 
 // excusedAnswers are what is specified and never seen here, each with its reason.
 var excusedAnswers = map[string]string{}
@@ -41,7 +41,7 @@ func statusName(operation *openapi3.Operation, status string) string {
 }
 
 // answered notes an answer.
-func (s *seen) answered(operation *openapi3.Operation, x *exchange) {
+func (s *showings) answered(operation *openapi3.Operation, x *exchange) {
 	status := strconv.Itoa(x.status)
 	answer := operation.Responses.Status(x.status)
 	if answer == nil {
@@ -66,7 +66,7 @@ func (s *seen) answered(operation *openapi3.Operation, x *exchange) {
 	walk.value(name, content.Schema, value)
 }
 
-func (s *seen) note(name string) {
+func (s *showings) note(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names[name] = true
@@ -168,7 +168,7 @@ func specifiedAnswers(c *contract) map[string]bool {
 }
 
 // unseen holds the specification to what was seen: what it lists and no test has produced, and excuses that are none.
-func (s *seen) unseen(c *contract) (list []string) {
+func (s *showings) unseen(c *contract) (list []string) {
 	specified := specifiedAnswers(c)
 	for _, name := range slices.Sorted(maps.Keys(specified)) {
 		if status, _, ofType := strings.Cut(name, typeMark); ofType && !s.names[status] {

@@ -70,6 +70,19 @@ func readListing(c echo.Context, defaultSort string, sorts, filters []string) (*
 	return l, nil
 }
 
+// flag reads a parameter that is true or false; nil when it is empty.
+func (l *listing) flag(name string) (*bool, error) {
+	switch text := l.values.Get(name); text {
+	case "":
+		return nil, nil //nolint:nilnil // neither is an answer
+	case "true", "false":
+		is := text == "true"
+		return &is, nil
+	default:
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, name, "%s is %q; it must be true or false", name, text)
+	}
+}
+
 func badCursor(field string) error {
 	return triggers.Invalid(triggers.CodeOutOfRange, field, "the cursor is not one of this list in this order; follow the links as they are")
 }

@@ -194,7 +194,7 @@ func TestBadRequests(t *testing.T) {
 		"retry number":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("retry", `3`)}, 400, "WRONG_TYPE", "retry", `retry must be standard, portal, once, or a list of waits such as ["0s","5s","5m"]`},
 		"policy half":    {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("deactivationPolicy", `{"daysInPast":3}`)}, 400, "REQUIRED", "deactivationPolicy", "a deactivation policy needs numberOfFailures and daysInPast"},
 		"timeout":        {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `61`)}, 400, "OUT_OF_RANGE", "timeoutSeconds", "timeoutSeconds is from 1 to 60, not 61"},
-		"timeout half":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `1.5`)}, 400, "WRONG_TYPE", "timeoutSeconds", "1.5 is not a whole number of 32 bits"},
+		"timeout half":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `1.5`)}, 400, "WRONG_TYPE", "timeoutSeconds", "1.5 is not a whole number, written with digits alone"},
 		"read-only":      {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("id", `"0123456789abcdef0123456789abcdef"`)}, 400, "READ_ONLY", "id", "the server sets this member: leave it out"},
 		"null":           {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("description", `null`)}, 400, "WRONG_TYPE", "description", "description must be a string, and is null"},
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
@@ -189,7 +190,7 @@ func checkTenant(t *triggers.Tenant) (err error) {
 func portalAddress(field, text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
-	case len(text) > triggers.MaxURLCharacters:
+	case utf8.RuneCountInString(text) > triggers.MaxURLCharacters:
 		return "", triggers.Invalid(triggers.CodeTooLong, field, "%s has at most %d characters", field, triggers.MaxURLCharacters)
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return "", triggers.Invalid(triggers.CodeBadURI, field, "%s is not a complete URL, such as https://portal.example.com/portal/", field)

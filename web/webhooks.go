@@ -16,11 +16,11 @@ import (
 
 // Directory keeps the webhooks: what it has acknowledged, the next event hears. It is met by *delivery.Directory.
 type Directory interface {
-	// Create stores a new webhook; triggers.ErrLimit when the tenant has its number already.
+	// Create stores a new webhook; triggers.ErrLimit when the tenant has its number already, triggers.ErrOwnerLimit when the owner has.
 	Create(ctx context.Context, w *triggers.Webhook) error
 	// Update hands a copy of the stored webhook to change, which replaces slices rather than writing into them, and stores what it
 	// made of it; nobody else changes the webhook meanwhile. An error of change is given back as it is, and nothing is stored;
-	// triggers.ErrNotFound when there is no such webhook.
+	// triggers.ErrNotFound when there is no such webhook, triggers.ErrOwnerLimit when its new owner has his number already.
 	Update(ctx context.Context, tenant uint32, id triggers.WebhookID, change func(w *triggers.Webhook) error) (*triggers.Webhook, error)
 	// Delete removes a webhook and cancels its waiting work; triggers.ErrNotFound when there is no such webhook.
 	Delete(ctx context.Context, tenant uint32, id triggers.WebhookID) error
@@ -62,10 +62,7 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	ctx, change := audited(c, key, webhookCreate, w.ID.String())
 	change.After = auditedWebhook(w, nil)
 	if err := s.config.Directory.Create(ctx, w); err != nil {
-		if errors.Is(err, triggers.ErrLimit) {
-			return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
-		}
-		return fmt.Errorf("create webhook: %w", err)
+		return s.webhookError("create", err)
 	}
 	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
 	return nil
@@ -91,7 +88,7 @@ func (s *Server) webhook(c echo.Context, key *triggers.APIKey) (*triggers.Webhoo
 		err = triggers.ErrNotFound
 	}
 	if err != nil {
-		return nil, webhookError("find", err)
+		return nil, s.webhookError("find", err)
 	}
 	return w, nil
 }
@@ -102,7 +99,9 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.decodeWhole(w, body, defaultLevel(key)) })
+	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error {
+		return s.decodeWhole(w, body, defaultLevel(key), ofCore(c))
+	})
 	if err != nil {
 		return err
 	}
@@ -136,7 +135,7 @@ func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
 	ctx, change := audited(c, key, webhookDelete, w.ID.String())
 	change.Before = auditedWebhook(w, nil)
 	if err := s.config.Directory.Delete(ctx, key.Tenant, w.ID); err != nil {
-		return webhookError("delete", err)
+		return s.webhookError("delete", err)
 	}
 	writeNoContent(c)
 	return nil
@@ -196,7 +195,7 @@ func (s *Server) update(
 		return nil
 	})
 	if err != nil {
-		return nil, webhookError("update", err)
+		return nil, s.webhookError("update", err)
 	}
 	return w, nil
 }
@@ -205,10 +204,18 @@ func forgetReason(w *triggers.Webhook) {
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
 }
 
-// webhookError says that there is no such webhook where that is the trouble.
-func webhookError(doing string, err error) error {
-	if errors.Is(err, triggers.ErrNotFound) {
+// webhookError says that there is no such webhook, or that there are enough, where that is the trouble.
+func (s *Server) webhookError(doing string, err error) error {
+	switch {
+	case errors.Is(err, triggers.ErrNotFound):
 		return fault(codeNotFound, "there is no such webhook")
+	case errors.Is(err, triggers.ErrLimit):
+		return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
+	case errors.Is(err, triggers.ErrOwnerLimit):
+		return &problem{
+			Code: codeOwnerLimit, Field: "ownerId", Index: -1,
+			Detail: fmt.Sprintf("an owner may have %d webhooks of user level; delete one of his first", s.config.MaxWebhooksPerOwner),
+		}
 	}
 	return fmt.Errorf("%s webhook: %w", doing, err)
 }

@@ -118,7 +118,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 		defer cancel()
 		require.NoError(t, dispatcher.Shutdown(stopping))
 	})
-	listener := httptest.NewServer(w.server)
+	listener := httptest.NewServer(specified(t, w.server))
 	t.Cleanup(listener.Close)
 	w.url = listener.URL
 	return w

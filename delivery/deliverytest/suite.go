@@ -165,7 +165,7 @@ func (f *fixture) webhookOf(tenant uint32, name string) hook {
 		require.NoError(f, err)
 		w.Triggers = append(w.Triggers, trigger)
 	}
-	require.NoError(f, f.store.CreateWebhook(f.Context(), w, 0))
+	require.NoError(f, f.store.CreateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	require.NotZero(f, w.Key)
 	require.NotZero(f, w.Revision)
 	return hook{w}

@@ -44,7 +44,7 @@ func (f *fixture) historyStory(random *rand.Rand) *triggers.Webhook {
 	for n := range 150 {
 		if n == 80 {
 			w.Triggers = f.parse("/items/share", "/", "/items", "/users/*/signIn")
-			require.NoError(f, f.store.UpdateWebhook(f.Context(), w))
+			require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 		}
 		planned := delivery.Planned{Webhook: w.Key, Revision: w.Revision, Trigger: uint8(random.IntN(4)), State: delivery.Waiting} //nolint:gosec // small
 		switch random.IntN(8) {

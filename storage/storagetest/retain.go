@@ -150,7 +150,7 @@ func testRetainRevisions(f *fixture) {
 	f.settle(c, delivery.Waiting, 503, time.Second, f.clock.Now().Add(100*time.Hour))
 	for _, name := range []string{"second", "third"} {
 		w.Name = name
-		require.NoError(f, f.store.UpdateWebhook(f.Context(), w))
+		require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	}
 	f.clock.Advance(100 * time.Hour)
 	f.retain()

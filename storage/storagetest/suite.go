@@ -51,6 +51,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"a revision changes with what payloads and history show", testWebhookRevision},
 		{"webhooks are revised when the server says otherwise", testReviseWebhooks},
 		{"a tenant has no more webhooks than it may", testWebhookLimit},
+		{"an owner has no more webhooks than he may", testOwnerLimit},
 		{"a webhook is found in its own tenant only", testWebhookNotFound},
 		{"a deleted webhook's key is not given again", testWebhookKeys},
 		{"webhooks are filtered", testListFilters},
@@ -130,7 +131,7 @@ func (f *fixture) webhook(name string, texts ...string) *triggers.Webhook {
 
 func (f *fixture) create(w *triggers.Webhook) *triggers.Webhook {
 	f.Helper()
-	require.NoError(f, f.store.CreateWebhook(f.Context(), w, 0))
+	require.NoError(f, f.store.CreateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	return w
 }
 
