@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/labstack/echo/v4"
 
 	"portalhook/triggers"
 )
@@ -83,9 +82,6 @@ func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level tri
 	d := draft{server: s, w: w, before: &before, cloudEvents: before.EnableCloudEventDelivery && !core}
 	return d.replace(body)
 }
-
-// ofCore reports whether a request of webhooks came under the newer of the two prefixes.
-func ofCore(c echo.Context) bool { return strings.HasPrefix(c.Path(), corePrefix) }
 
 // replace empties the draft's webhook of all that a body sets, and reads the body.
 func (d *draft) replace(body jsontext.Value) error {

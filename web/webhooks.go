@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -108,6 +109,9 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
 	return nil
 }
+
+// ofCore reports whether a request of webhooks came under the newer of the two prefixes.
+func ofCore(c echo.Context) bool { return strings.HasPrefix(c.Path(), corePrefix) }
 
 // patchWebhook applies a JSON patch whole, judges the result as one, and answers without a body.
 func (s *Server) patchWebhook(c echo.Context, key *triggers.APIKey) error {
