@@ -299,9 +299,12 @@ func (w *writer) accepted(r *enqueueRequest) {
 			switch w.fateOf(p) {
 			case fateLeased:
 				w.leases[deliveryID(receipt.ID, k)] = newLease(a.Tenant, p, receipt.ID, accepted)
+				w.lineUp(p.Webhook, &a.Event.URI, deliveryID(receipt.ID, k), notDue)
 				opened++
 			case fateWaiting:
-				w.turns.mark(p.Webhook, accepted)
+				if !w.lineUp(p.Webhook, &a.Event.URI, deliveryID(receipt.ID, k), accepted) {
+					w.turns.mark(p.Webhook, accepted)
+				}
 				opened++
 			case fateSkipped, fateCancelled, fateMember:
 			}

@@ -18,8 +18,9 @@ const (
 
 // interval is the time until which a scheduled webhook collects events for one delivery.
 type interval struct {
-	until   int64
-	webhook uint32
+	until    int64
+	webhook  uint32
+	delivery triggers.ID // that was made at its end
 }
 
 // CloseIntervals implements delivery.Queue: all in one transaction, so that an event is a member of its interval or in the
@@ -45,14 +46,14 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	err := w.db.transaction(func() error {
 		closed = closed[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
-			closed = append(closed, interval{integer(row[0]), uint32(integer(row[1]))}) //nolint:gosec // written from one
+			closed = append(closed, interval{until: integer(row[0]), webhook: uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
 		}, now)
 		if err != nil {
 			return err
 		}
-		for _, i := range closed {
-			if err := w.closeInterval(i); err != nil {
+		for i := range closed {
+			if err := w.closeInterval(&closed[i]); err != nil {
 				return err
 			}
 		}
@@ -62,14 +63,20 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	for _, i := range closed {
+		if o := w.ordered[i.webhook]; o != nil {
+			o.add("", i.delivery, i.until)
+			w.markFirst(i.webhook)
+			continue
+		}
 		w.turns.mark(i.webhook, i.until)
 	}
 	w.store.openWork.Add(int64(len(closed)))
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i interval) error {
+func (w *writer) closeInterval(i *interval) error {
 	id := w.ids.draw(1)
+	i.delivery = id
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
 		return err

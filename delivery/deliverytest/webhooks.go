@@ -135,6 +135,9 @@ func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook) error {
 	if err != nil {
 		return err
 	}
+	if w.Enabled && !old.Enabled {
+		delete(q.health, old.Key)
+	}
 	w.Key = old.Key
 	q.revise(w, tenant)
 	stored := *w
@@ -151,6 +154,7 @@ func (q *Queue) DeleteWebhook(_ context.Context, tenant uint32, id triggers.Webh
 		return err
 	}
 	delete(q.webhooks, w.Key)
+	delete(q.health, w.Key)
 	for _, d := range q.deliveries {
 		if d.Webhook == w.Key && d.State == delivery.Waiting {
 			q.cancel(d)
