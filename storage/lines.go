@@ -233,6 +233,7 @@ func (w *writer) reorder(webhook uint32, ordered bool) (after func(), err error)
 		o, err := w.linesOf(webhook)
 		return func() {
 			w.ordered[webhook] = o
+			w.turns.forget(webhook) // what fell due first may not be the first of its line
 			w.markFirst(webhook)
 		}, err
 	}
