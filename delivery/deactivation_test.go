@@ -16,11 +16,11 @@ import (
 	"portalhook/triggers"
 )
 
-// policied makes attempts once, and sets a policy.
-func policied(failures, days int) func(*triggers.Webhook) {
+// policied makes attempts once, and sets a policy of so many failures in a day.
+func policied(failures int) func(*triggers.Webhook) {
 	return func(w *triggers.Webhook) {
 		once(w)
-		w.Deactivation = &triggers.DeactivationPolicy{NumberOfFailures: failures, DaysInPast: days}
+		w.Deactivation = &triggers.DeactivationPolicy{NumberOfFailures: failures, DaysInPast: 1}
 	}
 }
 
@@ -75,7 +75,7 @@ func Test24RepeatedFailureSwitchesOff(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inLeaps(t, w, func(h *house, l *ledger, days *leap) {
 		t := h.t
-		hook := h.subscribe("https://a.example.com/hook", policied(2, 1))
+		hook := h.subscribe("https://a.example.com/hook", policied(2))
 		h.fail()
 		days.pass(24 * time.Hour)
 		h.fail()
@@ -161,7 +161,7 @@ func TestAnIdleWebhookStaysOn(t *testing.T) {
 func TestAResendCountsAndSwitchesOff(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inBubble(t, w, nil, func(h *house) {
-		hook := h.subscribe("https://a.example.com/hook", policied(2, 1))
+		hook := h.subscribe("https://a.example.com/hook", policied(2))
 		id := h.fail()
 		_, err := h.Resend(context.Background(), h.tenant, id)
 		require.NoError(h.t, err)
@@ -179,7 +179,7 @@ func TestOwnEventsSwitchOffQuietly(t *testing.T) {
 	inLedger(t, w, func(h *house, l *ledger) {
 		t := h.t
 		sick := h.subscribe("https://sick.example.com/hook", once)
-		watch := h.subscribe("https://watch.example.com/hook", policied(2, 1), "/webhooks")
+		watch := h.subscribe("https://watch.example.com/hook", policied(2), "/webhooks")
 		h.fail()
 		h.fail()
 		pass(time.Minute)
@@ -192,9 +192,9 @@ func TestOwnEventsSwitchOffQuietly(t *testing.T) {
 func Test25FailuresAreTheirOwn(t *testing.T) {
 	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
 	inBubble(t, w, nil, func(h *house) {
-		sick := h.subscribe("https://sick.example.com/hook", policied(3, 1))
-		twin := h.subscribe("https://sick.example.com/other", policied(3, 1), "/groups")
-		well := h.subscribe("https://well.example.com/hook", policied(1, 1))
+		sick := h.subscribe("https://sick.example.com/hook", policied(3))
+		twin := h.subscribe("https://sick.example.com/other", policied(3), "/groups")
+		well := h.subscribe("https://well.example.com/hook", policied(1))
 		for range 3 {
 			h.fail()
 		}
@@ -222,7 +222,7 @@ func Test24SurvivesARestart(t *testing.T) {
 			return h
 		}
 		h := start()
-		hook := h.subscribe("https://a.example.com/hook", policied(2, 1))
+		hook := h.subscribe("https://a.example.com/hook", policied(2))
 		h.fail()
 		require.NoError(t, h.Shutdown(context.Background()))
 		queue.Restart()
@@ -254,7 +254,7 @@ func TestSwitchedOnWhileJudged(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inBubble(t, w, nil, func(h *house) {
 		t := h.t
-		hook := h.subscribe("https://a.example.com/hook", policied(2, 1))
+		hook := h.subscribe("https://a.example.com/hook", policied(2))
 		h.fail()
 		_, err := h.directory.Update(context.Background(), h.tenant, hook.ID, func(w *triggers.Webhook) error {
 			w.Enabled = false

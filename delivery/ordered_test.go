@@ -15,6 +15,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
+	"portalhook/payload"
 	"portalhook/triggers"
 )
 
@@ -39,7 +40,8 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		return nil, err
 	}
-	id, place := r.Header["webhook-id"][0], r.URL.Host+"/"+body.Events[0].ID
+	name := payload.HeaderID // in the spelling that goes out
+	id, place := r.Header[name][0], r.URL.Host+"/"+body.Events[0].ID
 	w.mu.Lock()
 	w.attempts[id]++
 	nth := w.attempts[id]

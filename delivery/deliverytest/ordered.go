@@ -158,15 +158,13 @@ func testOrderedSwitched(f *fixture) {
 	a3, b1 := f.about("/items/a/update", h.waiting()), f.about("/items/b/update", h.waiting())
 	f.setOrdered(h, true)
 	a4 := f.about("/items/a/update", h.waiting())
-	claimed := f.requireClaimed(b1)
+	f.requireClaimed(b1)
 	f.settle(f.retried(f.leasedBy(h, delivery.Receipt{ID: a1 - 1}), f.clock.Now().Add(time.Hour)))
 	f.requireClaimed()
 	f.clock.Advance(time.Hour)
-	for id := range f.requireClaimed(a1) {
-		require.Equal(f, a1, id)
-	}
+	f.requireClaimed(a1)
 	f.setOrdered(h, false)
-	claimed = f.requireClaimed(a2, a3, a4)
+	claimed := f.requireClaimed(a2, a3, a4)
 	f.settle(f.retried(claimed[a2], f.clock.Now()), f.retried(claimed[a3], f.clock.Now()), f.retried(claimed[a4], f.clock.Now()))
 	f.setOrdered(h, true)
 	f.requireClaimed()
