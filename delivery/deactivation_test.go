@@ -249,19 +249,40 @@ func Test24SurvivesARestart(t *testing.T) {
 	})
 }
 
-// A webhook that somebody switches on while its failures are judged begins anew all the same.
+// meddling is a queue that tells of webhooks' health as it was before somebody meddled.
+type meddling struct {
+	delivery.Queue
+	meddle atomic.Pointer[func()]
+}
+
+func (m *meddling) Health(ctx context.Context, webhooks ...uint32) (map[uint32]delivery.Health, error) {
+	health, err := m.Queue.Health(ctx, webhooks...)
+	if meddle := m.meddle.Swap(nil); meddle != nil {
+		(*meddle)()
+	}
+	return health, err
+}
+
+// A webhook that somebody switches off and on while its failures are judged begins anew all the same.
 func TestSwitchedOnWhileJudged(t *testing.T) {
 	w := &wire{answer: always(500)}
-	inBubble(t, w, nil, func(h *house) {
+	m := new(meddling)
+	inBubble(t, w, func(config *delivery.Config) { m.Queue, config.Queue = config.Queue, m }, func(h *house) {
 		t := h.t
 		hook := h.subscribe("https://a.example.com/hook", policied(2))
 		h.fail()
-		_, err := h.directory.Update(context.Background(), h.tenant, hook.ID, func(w *triggers.Webhook) error {
-			w.Enabled = false
-			return nil
-		})
-		require.NoError(t, err)
-		h.switchOn(hook)
+		meddle := func() {
+			_, err := h.directory.Update(context.Background(), h.tenant, hook.ID, func(w *triggers.Webhook) error {
+				w.Enabled = false
+				return nil
+			})
+			require.NoError(t, err)
+			h.switchOn(hook)
+		}
+		m.meddle.Store(&meddle)
+		h.fail()
+		require.Nil(t, m.meddle.Load())
+		require.True(t, h.present(hook).Enabled)
 		h.fail()
 		require.True(t, h.present(hook).Enabled)
 		h.fail()
