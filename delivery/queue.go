@@ -40,13 +40,18 @@ type Queue interface {
 	Health(ctx context.Context, webhooks ...uint32) (map[uint32]Health, error)
 }
 
-// LineOf names what an event's deliveries to an ordered webhook keep their order among: the thing that the event is about. Events about
-// nothing that has an id are in one line, empty: bulk ones, those of cloud types, and several in one delivery.
-func LineOf(uri triggers.URI) string {
-	if uri.Resource == triggers.CloudTypes || uri.ID == "" {
+// LineOf names what an event's deliveries to an ordered webhook keep their order among: the thing that the event is about, for a cloud type
+// that of data.id in the body, which is payload.Render's. Events about nothing that has an id are in one line, which is empty; the
+// deliveries that CloseIntervals makes are too, whatever they tell of.
+func LineOf(uri *triggers.URI, body []byte) string {
+	resource, id := uri.Resource.String(), uri.Key()
+	if uri.Resource == triggers.CloudTypes {
+		id = string(payload.DataIDOf(body))
+	}
+	if id == "" {
 		return ""
 	}
-	return uri.Resource.String() + "\x00" + uri.FolderKey() + "\x00" + uri.Key()
+	return resource + "\x00" + uri.FolderKey() + "\x00" + id
 }
 
 // Acceptance is an event to be stored, with the deliveries it leads to.

@@ -299,10 +299,10 @@ func (w *writer) accepted(r *enqueueRequest) {
 			switch w.fateOf(p) {
 			case fateLeased:
 				w.leases[deliveryID(receipt.ID, k)] = newLease(a.Tenant, p, receipt.ID, accepted)
-				w.lineUp(p.Webhook, &a.Event.URI, deliveryID(receipt.ID, k), notDue)
+				w.lineUp(p.Webhook, a, deliveryID(receipt.ID, k), notDue)
 				opened++
 			case fateWaiting:
-				if !w.lineUp(p.Webhook, &a.Event.URI, deliveryID(receipt.ID, k), accepted) {
+				if !w.lineUp(p.Webhook, a, deliveryID(receipt.ID, k), accepted) {
 					w.turns.mark(p.Webhook, accepted)
 				}
 				opened++

@@ -15,8 +15,9 @@ const (
 	// orderedWebhooks need no index: they are looked for once, at the start.
 	orderedWebhooks = `SELECT key FROM webhook WHERE json_extract(settings, '$.ordered')`
 	waitingWork     = `SELECT id, event, members, due_ms FROM work WHERE webhook = ? AND due_ms IS NOT NULL`
-	uriOfEvent      = `SELECT uri FROM event_$day WHERE id = ?`
-	oneWork         = `SELECT ` + workColumns + ` FROM work WHERE id = ?`
+	// thingOfEvent leaves out the body where the URI says all.
+	thingOfEvent = `SELECT uri, CASE WHEN uri LIKE '/%' THEN NULL ELSE body END FROM event_$day WHERE id = ?`
+	oneWork      = `SELECT ` + workColumns + ` FROM work WHERE id = ?`
 )
 
 // lines is the open work of an ordered webhook, in memory only: it is made from the tables at the start and when the webhook becomes
@@ -216,8 +217,9 @@ func (w *writer) lineOf(event triggers.ID, members int) (name string, err error)
 	if members > 0 {
 		return "", nil
 	}
-	err = w.db.each(uriOfEvent, w.store.calendar.suffix(event), 1, func(row []driver.Value) error {
-		name = delivery.LineOf(w.store.uri(textOf(row[0])))
+	err = w.db.each(thingOfEvent, w.store.calendar.suffix(event), 2, func(row []driver.Value) error {
+		uri := w.store.uri(textOf(row[0]))
+		name = delivery.LineOf(&uri, bytesOf(row[1]))
 		return nil
 	}, int64(event))
 	return name, err
@@ -279,12 +281,12 @@ func (w *writer) leaseHeads(o *lines, webhook uint32, now int64, room int, taken
 }
 
 // lineUp puts a new delivery of an event into its line when its webhook is ordered, else it reports false. Due is notDue when it is leased.
-func (w *writer) lineUp(webhook uint32, uri *triggers.URI, id triggers.ID, due int64) bool {
+func (w *writer) lineUp(webhook uint32, a *delivery.Acceptance, id triggers.ID, due int64) bool {
 	o := w.ordered[webhook]
 	if o == nil {
 		return false
 	}
-	o.add(delivery.LineOf(*uri), id, due)
+	o.add(delivery.LineOf(&a.Event.URI, a.Body), id, due)
 	w.markFirst(webhook)
 	return true
 }

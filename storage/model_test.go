@@ -136,6 +136,9 @@ func (m *model) enqueue(rt *rapid.T) {
 		*a = delivery.Acceptance{
 			Tenant: m.tenant, AcceptedAt: m.clock.Now(), Event: &triggers.Event{URI: uri}, Body: fmt.Appendf(nil, `{"n":%d}`, m.made),
 		}
+		if uri.Resource == triggers.CloudTypes {
+			a.Body = fmt.Appendf(nil, `{"n":%d,"data":%s}`, m.made, rapid.SampledFrom([]string{`{"id":"x"}`, `{"id":"y"}`, `{"id":""}`, `[]`}).Draw(rt, "data"))
+		}
 		if rapid.Bool().Draw(rt, "named") {
 			a.Event.EventID = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(rt, "event id") + fmt.Sprint(m.made/50)
 			a.Event.Source = rapid.SampledFrom([]string{"", "x"}).Draw(rt, "source")

@@ -100,9 +100,29 @@ func testOrderedLines(f *fixture) {
 	user, item := f.about("/users/x/update", h.waiting()), f.about("/items/x/update", h.waiting())
 	service, sameService := f.about("/services/City/X/FeatureServer/FeaturesCreated", h.waiting()), f.about("/services/city/x/FeatureServer/FeaturesUpdated", h.waiting())
 	otherService := f.about("/services/X/FeatureServer/FeaturesCreated", h.waiting())
-	claimed := f.requireClaimed(bulk1, user, item, service, otherService)
-	f.settle(f.succeeded(claimed[bulk1]), f.succeeded(claimed[service]))
-	f.requireClaimed(bulk2, sameService)
+	app, sameApp := f.aboutApp("created", `{"id":"x"}`, h), f.aboutApp("deleted", `{"name":"n","id":"x"}`, h)
+	otherApp, noApp := f.aboutApp("created", `{"id":"X"}`, h), f.aboutApp("created", `{"id":7}`, h)
+	for range 2 {
+		f.restart()
+		f.requireClaimed(bulk1, user, item, service, otherService, app, otherApp)
+	}
+	f.restart()
+	claimed := f.requireClaimed(bulk1, user, item, service, otherService, app, otherApp)
+	f.settle(f.succeeded(claimed[bulk1]), f.succeeded(claimed[service]), f.succeeded(claimed[app]))
+	claimed = f.requireClaimed(bulk2, sameService, sameApp)
+	f.settle(f.succeeded(claimed[bulk2]))
+	f.requireClaimed(noApp)
+}
+
+// aboutApp accepts an event of a cloud type, with data as its body holds it, and gives the id of its delivery.
+func (f *fixture) aboutApp(what, data string, h hook) triggers.ID {
+	f.Helper()
+	a := f.event(h.waiting())
+	var err error
+	a.Event.URI, err = triggers.Default().ParseURI("com.qlik.v1.app." + what)
+	require.NoError(f, err)
+	a.Body = []byte(`{"when":1,"data":` + data + `}`)
+	return f.enqueue(a)[0].ID + 1
 }
 
 func testOrderedIntervals(f *fixture) {

@@ -78,7 +78,8 @@ func (q *Queue) place(d *entry) place {
 	if d.collected {
 		return place{webhook: d.Webhook}
 	}
-	return place{d.Webhook, delivery.LineOf(q.events[d.events[0]].Event.URI)}
+	first := q.events[d.events[0]]
+	return place{d.Webhook, delivery.LineOf(&first.Event.URI, first.Body)}
 }
 
 func (q *Queue) ordered(webhook uint32) bool {
