@@ -74,6 +74,7 @@ type entry struct {
 	target  atomic.Pointer[target] // of the webhook, made when first asked for
 	gone    atomic.Bool
 	lane    *lane // the dispatcher's, guarded by its lock
+	warned  int   // how many warnings the log has had of it; the judge's
 }
 
 // DirectoryConfig is what a Directory is made from.

@@ -333,9 +333,9 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 		y := newYard(limits)
 		hosts := []string{"https://a:443", "https://b:443", "http://c:80"}
 		target := func() *target {
-			ordered := rapid.IntRange(0, 9).Draw(t, "ordered") == 0
+			rate := rapid.SampledFrom([]int{0, 0, 0, 30, 600}).Draw(t, "rate")
 			host := rapid.SampledFrom(hosts).Draw(t, "host")
-			return testTarget(host, func(w *triggers.Webhook) { w.Ordered = ordered })
+			return testTarget(host, func(w *triggers.Webhook) { w.RateLimit = rate })
 		}
 		for range rapid.IntRange(1, 6).Draw(t, "lanes") {
 			y.add(target())

@@ -350,23 +350,6 @@ func TestOrderedWebhookHasOneAtATime(t *testing.T) {
 	})
 }
 
-func TestRateLimitIsKept(t *testing.T) {
-	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(h *house) {
-		t := h.t
-		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.RateLimit = 60 })
-		began := time.Now()
-		for range 200 {
-			h.emit(event(t, "/items/a/update"))
-		}
-		pass(time.Minute)
-		inAMinute := len(w.times("a.example.com", began))
-		require.InDelta(t, 60, inAMinute, 3)
-		pass(3 * time.Minute)
-		require.Len(t, w.times("a.example.com", began), 200)
-	})
-}
-
 func TestConcurrencyRisesAndFalls(t *testing.T) {
 	var sick atomic.Bool
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {

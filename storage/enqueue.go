@@ -307,9 +307,12 @@ func (w *writer) accepted(r *enqueueRequest) {
 			switch fate {
 			case fateLeased:
 				w.leases[id] = newLease(a.Tenant, p, receipt.ID, accepted)
+				w.lineUp(p.Webhook, a, id, notDue)
 				opened++
 			case fateWaiting:
-				w.turns.mark(p.Webhook, accepted)
+				if !w.lineUp(p.Webhook, a, id, accepted) {
+					w.turns.mark(p.Webhook, accepted)
+				}
 				opened++
 			case fateSkipped, fateCancelled, fateMember:
 			}

@@ -22,8 +22,9 @@ const (
 
 // interval is the time until which a scheduled webhook collects events for one delivery.
 type interval struct {
-	until   int64
-	webhook uint32
+	until    int64
+	webhook  uint32
+	delivery triggers.ID // that was made at its end
 }
 
 // CloseIntervals implements delivery.Queue: all in one transaction, so that an event is a member of its interval or in the
@@ -50,14 +51,14 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	err := w.db.transaction(func() error {
 		closed, made = closed[:0], made[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
-			closed = append(closed, interval{integer(row[0]), uint32(integer(row[1]))}) //nolint:gosec // written from one
+			closed = append(closed, interval{until: integer(row[0]), webhook: uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
 		}, now)
 		if err != nil {
 			return err
 		}
-		for _, i := range closed {
-			h, err := w.closeInterval(i)
+		for i := range closed {
+			h, err := w.closeInterval(&closed[i])
 			if err != nil {
 				return err
 			}
@@ -69,6 +70,11 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	for _, i := range closed {
+		if o := w.ordered[i.webhook]; o != nil {
+			o.add("", i.delivery, i.until)
+			w.markFirst(i.webhook)
+			continue
+		}
 		w.turns.mark(i.webhook, i.until)
 	}
 	for _, h := range made {
@@ -78,8 +84,9 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i interval) (heard, error) {
+func (w *writer) closeInterval(i *interval) (heard, error) {
 	id := w.ids.draw(1)
+	i.delivery = id
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
 		return heard{}, err

@@ -45,12 +45,20 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 	if err := w.prepareDays(); err != nil {
 		return leased{}, err
 	}
-	var taken leased
-	var h heard
+	var (
+		taken leased
+		h     heard
+		line  string
+	)
 	err := w.db.transaction(func() error {
 		l, err := w.sent(tenant, old)
 		if err != nil {
 			return err
+		}
+		if w.ordered[l.webhook] != nil {
+			if line, err = w.lineOf(l.event, l.members); err != nil {
+				return err
+			}
 		}
 		taken = leased{id: w.ids.draw(1), lease: l, due: now}
 		if h, err = w.heardOf(taken.id, &l); err != nil {
@@ -71,6 +79,9 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 	}
 	w.leases[taken.id] = taken.lease
 	w.indexDelivery(h)
+	if o := w.ordered[taken.lease.webhook]; o != nil {
+		o.add(line, taken.id, notDue)
+	}
 	w.store.openWork.Add(1)
 	return taken, nil
 }

@@ -163,8 +163,14 @@ func (w *writer) start() error {
 	}); err != nil {
 		return fmt.Errorf("free leases: %w", err)
 	}
+	if err := w.loadLines(); err != nil {
+		return fmt.Errorf("load ordered work: %w", err)
+	}
 	if err := w.loadTurns(); err != nil {
 		return fmt.Errorf("load work: %w", err)
+	}
+	if err := w.loadHealth(); err != nil {
+		return fmt.Errorf("load the webhooks' health: %w", err)
 	}
 	return w.cancelOrphans()
 }

@@ -71,6 +71,9 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 		}
 		w.Key, w.Revision = uint32(key), revision //nolint:gosec // as above
 		wr.webhooks[w.Key] = struct{}{}
+		if w.Ordered {
+			wr.ordered[w.Key] = newLines()
+		}
 		return nil
 	})
 }
@@ -142,17 +145,18 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 	}
 	return s.write(ctx, func(wr *writer) error {
 		updated := *w
+		var reordered func()
 		err := wr.db.transaction(func() error {
 			tenant, err := wr.tenant(w.Tenant)
 			if err != nil {
 				return err
 			}
 			var body string
-			found := false
-			err = wr.db.each(`SELECT webhook.key, number, body FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
-				"", 3, func(values []driver.Value) error {
+			found, enabled := false, false
+			err = wr.db.each(`SELECT webhook.key, number, body, enabled FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
+				"", 4, func(values []driver.Value) error {
 					updated.Key, updated.Revision, body = uint32(integer(values[0])), integer(values[1]), textOf(values[2]) //nolint:gosec // written from one
-					found = true
+					found, enabled = true, integer(values[3]) != 0
 					return nil
 				}, row.id, int64(w.Tenant))
 			if err != nil {
@@ -175,11 +179,21 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 			if err := wr.db.run(updateWebhook, append(args, int64(updated.Key))...); err != nil {
 				return err
 			}
+			if w.Enabled && !enabled {
+				if err := wr.forgetHealth(updated.Key); err != nil {
+					return err
+				}
+			}
+			if reordered, err = wr.reorder(updated.Key, w.Ordered); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
+		wr.healthWritten(err == nil)
 		if err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, known(err))
 		}
+		reordered()
 		w.Key, w.Revision = updated.Key, updated.Revision
 		return nil
 	})
@@ -219,10 +233,15 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
 				return err
 			}
+			if err := w.forgetHealth(uint32(key)); err != nil { //nolint:gosec // a key
+				return err
+			}
 			return w.note(ctx, tenant)
 		})
+		w.healthWritten(err == nil)
 		if err == nil {
 			delete(w.webhooks, uint32(key)) //nolint:gosec // a key
+			delete(w.ordered, uint32(key))  //nolint:gosec // a key
 		}
 		return known(err)
 	})

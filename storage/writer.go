@@ -25,6 +25,7 @@ type writer struct {
 	ids      sequence
 	leases   map[triggers.ID]lease
 	turns    turns
+	ordered  map[uint32]*lines   // of the webhooks that are
 	webhooks map[uint32]struct{} // those that exist
 	known    map[identity]seen   // within one group
 	texts    map[int64][]string  // the triggers of revisions, see heard.go
@@ -33,7 +34,8 @@ type writer struct {
 	legacyCloud bool // of the revisions that are made
 
 	hours      map[hourKey]*hourRow
-	dirtyHours []hourKey // those to be written in this transaction
+	dirtyHours []hourKey                  // those to be written in this transaction
+	ailing     map[uint32]delivery.Health // healths that change in this transaction
 
 	enqueues []*enqueueRequest
 	settles  []*settleRequest

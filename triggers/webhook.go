@@ -39,9 +39,9 @@ type Webhook struct {
 	Format         Format
 	Retry          Retry
 	Deactivation   *DeactivationPolicy // nil: the standard rule
-	Ordered        bool
-	TimeoutSeconds int // 0: the server's default
-	RateLimit      int // deliveries a minute; 0: none
+	Ordered        bool                // of each thing one delivery at a time
+	TimeoutSeconds int                 // 0: the server's default
+	RateLimit      int                 // attempts a minute; 0: none
 
 	CheckCertificateRevocation bool
 	EnableCloudEventDelivery   bool

@@ -349,7 +349,7 @@ func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.Webhook
 	}
 	return &delivery.Trial{
 		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[tenant-1], false), BuiltAt: at,
-		Events:  []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
+		Events: []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
 		Attempt: delivery.Attempt{
 			Number: 1, StartedAt: at, DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, Total: 3 * time.Millisecond,
 			Outcome: delivery.TLSFailed, Error: "the certificate is signed by an unknown authority",

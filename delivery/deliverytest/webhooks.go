@@ -154,6 +154,9 @@ func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook, limits del
 	if limits.Owner > 0 && !same && q.owned(w) >= limits.Owner {
 		return fmt.Errorf("webhooks: %w", triggers.ErrOwnerLimit)
 	}
+	if w.Enabled && !old.Enabled {
+		delete(q.health, old.Key)
+	}
 	w.Key = old.Key
 	q.revise(w, tenant)
 	stored := *w
@@ -170,6 +173,7 @@ func (q *Queue) DeleteWebhook(_ context.Context, tenant uint32, id triggers.Webh
 		return err
 	}
 	delete(q.webhooks, w.Key)
+	delete(q.health, w.Key)
 	for _, d := range q.deliveries {
 		if d.Webhook == w.Key && d.State == delivery.Waiting {
 			q.cancel(d)
