@@ -86,6 +86,7 @@ const maxKeyLength = 256
 type keyring struct {
 	changing sync.Mutex // held while a key is added or revoked, in the store and here
 	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
+	byID     atomic.Pointer[map[string]*heldKey] // the same; tokens name keys by their ids
 }
 
 // heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
@@ -140,7 +141,16 @@ func (k *keyring) replace(keys []triggers.APIKey) {
 		}
 		byHash[key.Hash] = held
 	}
+	k.hold(byHash)
+}
+
+func (k *keyring) hold(byHash map[[sha256.Size]byte]*heldKey) {
+	byID := make(map[string]*heldKey, len(byHash))
+	for _, key := range byHash {
+		byID[key.ID] = key
+	}
 	k.byHash.Store(&byHash)
+	k.byID.Store(&byID)
 }
 
 // put takes up one key, new or changed. The caller holds changing.
@@ -151,7 +161,15 @@ func (k *keyring) put(key triggers.APIKey) {
 		held.use = old.use
 	}
 	byHash[key.Hash] = held
-	k.byHash.Store(&byHash)
+	k.hold(byHash)
+}
+
+// byName is the key with an id; nil when there is none.
+func (k *keyring) byName(id string) *heldKey {
+	if byID := k.byID.Load(); byID != nil {
+		return (*byID)[id]
+	}
+	return nil
 }
 
 // of are a tenant's keys, the oldest first.
@@ -184,10 +202,23 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 	if header == "" {
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")
 	}
-	if len(header) <= len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+	text, ok := bearerOf(header)
+	if !ok {
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}
-	key := s.keys.find(strings.TrimSpace(header[len(bearer):]))
+	return s.permit(s.keys.find(text), allowed)
+}
+
+// bearerOf is the key or token in a header of the form Bearer <text>; false when it has another form.
+func bearerOf(header string) (text string, ok bool) {
+	if len(header) <= len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+		return "", false
+	}
+	return strings.TrimSpace(header[len(bearer):]), true
+}
+
+// permit gives a key that may be used now, and for this. A nil key is one that is not known.
+func (s *Server) permit(key *heldKey, allowed roles) (*triggers.APIKey, error) {
 	at := time.Now()
 	switch {
 	case key == nil:

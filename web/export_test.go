@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Route is a row of the list of everything that is served, for the tests that go through it.
 type Route struct {
@@ -26,6 +29,9 @@ func (s *Server) Routes() []Route {
 	}
 	return list
 }
+
+// NewToken makes a token of the key with an id.
+func (s *Server) NewToken(id string, ends time.Time) string { return s.newToken(id, ends) }
 
 // Kinds gives every code of an error with its status.
 func Kinds() map[string]int {

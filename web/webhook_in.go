@@ -53,6 +53,7 @@ var members = map[string]member{
 		return &w.CheckCertificateRevocation
 	}),
 	"enableCloudEventDelivery": flag(func(w *triggers.Webhook) *bool { return &w.EnableCloudEventDelivery }),
+	"plainSecretHeader":        flag(func(w *triggers.Webhook) *bool { return &w.PlainSecretHeader }),
 	"timeoutSeconds":           number(func(w *triggers.Webhook) *int { return &w.TimeoutSeconds }),
 	"rateLimit":                number(func(w *triggers.Webhook) *int { return &w.RateLimit }),
 	"secret":                   (*draft).readSecret,
@@ -73,7 +74,7 @@ func (s *Server) decodeNew(w *triggers.Webhook, body jsontext.Value) error {
 }
 
 // decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what an older client cannot know
-// of (enableCloudEventDelivery) and what a body cannot set (the plain secret header, rotated secrets).
+// of (enableCloudEventDelivery, plainSecretHeader) and what a body cannot set (rotated secrets).
 func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level triggers.Level) error {
 	before := *w
 	w.Level = level

@@ -62,13 +62,18 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	ctx, change := audited(c, key, webhookCreate, w.ID.String())
 	change.After = auditedWebhook(w, nil)
 	if err := s.config.Directory.Create(ctx, w); err != nil {
-		if errors.Is(err, triggers.ErrLimit) {
-			return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
-		}
-		return fmt.Errorf("create webhook: %w", err)
+		return s.createError(err)
 	}
 	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
 	return nil
+}
+
+// createError says that the tenant has its number of webhooks where that is the trouble.
+func (s *Server) createError(err error) error {
+	if errors.Is(err, triggers.ErrLimit) {
+		return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
+	}
+	return fmt.Errorf("create webhook: %w", err)
 }
 
 func (s *Server) getWebhook(c echo.Context, key *triggers.APIKey) error {
@@ -133,12 +138,20 @@ func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
+	if err := s.remove(c, key, w); err != nil {
+		return err
+	}
+	writeNoContent(c)
+	return nil
+}
+
+// remove deletes a webhook, and notes who did it.
+func (s *Server) remove(c echo.Context, key *triggers.APIKey, w *triggers.Webhook) error {
 	ctx, change := audited(c, key, webhookDelete, w.ID.String())
 	change.Before = auditedWebhook(w, nil)
 	if err := s.config.Directory.Delete(ctx, key.Tenant, w.ID); err != nil {
 		return webhookError("delete", err)
 	}
-	writeNoContent(c)
 	return nil
 }
 
@@ -150,21 +163,24 @@ func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
 	return s.switchWebhook(c, key, webhookDisable)
 }
 
-// switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+// switchWebhook switches a webhook on or off by hand.
 func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action) error {
 	if err := noMembers(c.Request()); err != nil {
 		return err
 	}
-	w, err := s.update(c, key, done, func(w *triggers.Webhook) error {
-		w.Enabled = done == webhookEnable
-		forgetReason(w)
-		return w.Validate(s.config.Targets)
-	})
+	w, err := s.update(c, key, done, func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) })
 	if err != nil {
 		return err
 	}
 	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
 	return nil
+}
+
+// turn switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+func (s *Server) turn(w *triggers.Webhook, on bool) error {
+	w.Enabled = on
+	forgetReason(w)
+	return w.Validate(s.config.Targets)
 }
 
 // update changes the webhook that the path names, and notes who did it.
