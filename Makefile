@@ -31,6 +31,7 @@ run: build ## serve on 127.0.0.1:8080 with portalhook.db here, local receivers a
 .PHONY: test
 test: ## every test
 	@command -v npm >/dev/null || echo 'LEFT OUT: events sent by the JavaScript CloudEvents SDK (no npm here)'
+	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	go vet ./...
 	go test -count=1 ./...
 
