@@ -281,11 +281,11 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 	return nil
 }
 
-// retarget has the next attempts of a tenant's webhooks go by its present settings. What attempts need is worked out once for each value
-// of a webhook, so that each becomes another one.
+// retarget has the next attempts go by the tenant's present settings, of those webhooks that go by them at all. What attempts need is
+// worked out once for each value of a webhook, so that each becomes another one.
 func (d *Directory) retarget(tenant uint32) {
 	for w := range d.Webhooks(tenant) {
-		if e := d.byKey.get(w.Key); e != nil {
+		if e := d.byKey.get(w.Key); e != nil && w.Retry.Profile == triggers.RetryPortal {
 			same := *w
 			d.changed(e, e.webhook.Swap(&same))
 		}

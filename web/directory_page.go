@@ -87,39 +87,38 @@ func (s *Server) writePage(c echo.Context, value jsontext.Value, v view) error {
 // nodeOf reads the next value. What it reads was written by us.
 func nodeOf(decoder *jsontext.Decoder) (node, error) {
 	var n node
-	switch kind := decoder.PeekKind(); kind {
-	case jsontext.KindBeginObject, jsontext.KindBeginArray:
-		if _, err := decoder.ReadToken(); err != nil {
-			return n, err
-		}
-		for next := decoder.PeekKind(); next != jsontext.KindEndObject && next != jsontext.KindEndArray; next = decoder.PeekKind() {
-			var r row
-			if kind == jsontext.KindBeginObject {
-				name, err := decoder.ReadToken()
-				if err != nil {
-					return n, err
-				}
-				r.Name = name.String()
-			}
-			var err error
-			if r.Value, err = nodeOf(decoder); err != nil {
-				return n, err
-			}
-			n.Rows = append(n.Rows, r)
-		}
-		_, err := decoder.ReadToken()
-		return n, err
-	default:
+	kind := decoder.PeekKind()
+	if kind != jsontext.KindBeginObject && kind != jsontext.KindBeginArray {
 		value, err := decoder.ReadValue()
 		if err != nil {
 			return n, err
 		}
 		n.Text = strings.TrimSpace(string(value))
-		if value.Kind() == jsontext.KindString {
+		if kind == jsontext.KindString {
 			n.Text, err = textOf("", value)
 		}
 		return n, err
 	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return n, err
+	}
+	for next := decoder.PeekKind(); next != jsontext.KindEndObject && next != jsontext.KindEndArray; next = decoder.PeekKind() {
+		var r row
+		if kind == jsontext.KindBeginObject {
+			name, err := decoder.ReadToken()
+			if err != nil {
+				return n, err
+			}
+			r.Name = name.String()
+		}
+		var err error
+		if r.Value, err = nodeOf(decoder); err != nil {
+			return n, err
+		}
+		n.Rows = append(n.Rows, r)
+	}
+	_, err := decoder.ReadToken()
+	return n, err
 }
 
 // rootLink is where every page of a portal's directory begins.

@@ -42,7 +42,7 @@ func (p *process) portal(t *testing.T, path string, form url.Values, out any) {
 	t.Helper()
 	form.Set("f", "json")
 	form.Set("token", p.key)
-	response, err := http.PostForm(p.url+organisationPath+path, form) //nolint:gosec // loopback, in a test
+	response, err := http.PostForm(p.url+organisationPath+path, form)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
