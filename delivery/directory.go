@@ -278,6 +278,9 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 	before := d.Tenant(stored.Key)
 	d.tenants.Store(stored.Key, &stored)
 	if !TellsOtherwise(&before, &stored) {
+		if stored.Settings != before.Settings {
+			d.retarget(stored.Key)
+		}
 		return nil
 	}
 	for w := range d.Webhooks(stored.Key) {
@@ -290,6 +293,17 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 		}
 	}
 	return nil
+}
+
+// retarget has the next attempts go by the tenant's present settings, of those webhooks that go by them at all. What attempts need is
+// worked out once for each value of a webhook, so that each becomes another one.
+func (d *Directory) retarget(tenant uint32) {
+	for w := range d.Webhooks(tenant) {
+		if e := d.byKey.get(w.Key); e != nil && w.Retry.Profile == triggers.RetryPortal {
+			same := *w
+			d.changed(e, e.webhook.Swap(&same))
+		}
+	}
 }
 
 func (d *Directory) add(w *triggers.Webhook) {
@@ -318,7 +332,7 @@ func (d *Directory) targetOf(e *entry) *target {
 		return t
 	}
 	tenant := d.Tenant(w.Tenant)
-	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud))
+	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud), tenant.Settings)
 	e.target.Store(t)
 	return t
 }

@@ -17,7 +17,7 @@ func testTarget(host string, change func(*triggers.Webhook)) *target {
 	if change != nil {
 		change(w)
 	}
-	return &target{webhook: w, host: host, schedule: ScheduleFor(w.Retry)}
+	return &target{webhook: w, host: host, schedule: ScheduleFor(w.Retry, triggers.PortalSettings{})}
 }
 
 // yard is a shares with a few lanes, and a plain record of what went through it.

@@ -323,6 +323,28 @@ func TestSecretsAreSealed(t *testing.T) {
 	require.NoError(t, store.Close())
 }
 
+// A key that is derived comes out the same at every start, and tells nothing of another.
+func TestDerivedKeys(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	store, _ := seeded(t, storage.Config{Path: path})
+	derive := func(purpose string) []byte {
+		key, err := store.DeriveKey(purpose)
+		require.NoError(t, err)
+		require.Len(t, key, 32)
+		return key
+	}
+	first, second := derive("tokens"), derive("other things")
+	require.NotEqual(t, first, second)
+	require.NoError(t, store.Close())
+	store = open(t, storage.Config{Path: path})
+	require.Equal(t, first, derive("tokens"))
+	require.NoError(t, store.Close())
+	store, _ = seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+	require.NotEqual(t, first, derive("tokens"))
+	require.NoError(t, store.Close())
+}
+
 func TestStoreWithoutItsKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -80,10 +80,13 @@ func (w *Webhook) validateTexts() error {
 	if !slices.Contains(origins, w.Origin) {
 		return Invalid(CodeOutOfRange, "origin", "the origin is one of %s, not %q", strings.Join(origins[1:], ", "), clip(w.Origin))
 	}
-	if !w.Secret.IsZero() {
-		return CheckSecretLength(w.Secret, 1, MaxSecretLength)
+	if w.Secret.IsZero() {
+		return nil
 	}
-	return nil
+	if w.PlainSecretHeader && !isHeaderValue(w.Secret.Reveal()) {
+		return Invalid(CodeNotAllowed, "secret", "a secret that is also sent in a header must not hold line breaks or other control characters")
+	}
+	return CheckSecretLength(w.Secret, 1, MaxSecretLength)
 }
 
 // CheckSecretLength checks that a secret has from least to most characters. The error is a *FieldError on the field secret and does not
@@ -174,12 +177,14 @@ func checkHeader(field string, h Header) error {
 	case slices.Contains(reservedHeaders, strings.ToLower(h.Name)):
 		return Invalid(CodeNotAllowed, field, "the header %s is set by the server", h.Name)
 	}
-	for _, c := range []byte(h.Value.Reveal()) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Invalid(CodeNotAllowed, field, "the value of a header must not hold line breaks or other control characters")
-		}
+	if !isHeaderValue(h.Value.Reveal()) {
+		return Invalid(CodeNotAllowed, field, "the value of a header must not hold line breaks or other control characters")
 	}
 	return nil
+}
+
+func isHeaderValue(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
 func (w *Webhook) validateRetry() error {

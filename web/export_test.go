@@ -50,6 +50,9 @@ func (s *Server) LimitBy(now func() time.Time) {
 	s.limiter.now, s.limiter.began = now, now()
 }
 
+// NewToken makes a token of the key with an id.
+func (s *Server) NewToken(id string, ends time.Time) string { return s.newToken(id, ends) }
+
 // Kinds gives every code of an error with its status.
 func Kinds() map[string]int {
 	statuses := make(map[string]int, len(kinds))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 )
 
@@ -128,5 +129,51 @@ func FuzzQueries(f *testing.F) {
 		w := httptest.NewRecorder()
 		e.handler.ServeHTTP(w, r)
 		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound}, w.Code, w.Body)
+	})
+}
+
+// formed are the routes of a portal's REST API that read a form; {id} stands for a webhook that exists.
+var formed = []string{
+	organisation + "/createWebhook", organisation + "/{id}/update", organisation + "/settings/update", organisation, organisation + "/{id}/notificationStatus",
+	"/sharing/rest/generateToken",
+}
+
+// FuzzForms sends any form to every route that reads one. Whatever it is, the answer has the status 200 and is never our fault, and a
+// refusal stores nothing; what was taken can be shown and sent back as it is shown.
+func FuzzForms(f *testing.F) {
+	for i, form := range []string{
+		"name=a&url=https://a.example.com/&changes=allChanges&f=json", "f=pjson&events=[%22/items%22,%22/users%22]&secret=**OMITTED**",
+		"notificationAttempts=2&f=html", "start=2&num=3&f=json", "f=json", "password=" + adminKey,
+		"config={%22deactivationPolicy%22:{%22numberOfFailures%22:0,%22daysInPast%22:%220%22},%22properties%22:null}&name=%00&f=JSON", "f=%ff&f=json&;",
+	} {
+		f.Add(uint8(i), false, form)
+	}
+	f.Add(uint8(0), true, "--x\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\njson\r\n--x--\r\n")
+	f.Fuzz(func(t *testing.T, route uint8, multipart bool, form string) {
+		e := newBareEdge(t)
+		id := e.makeOne(t, "first", "events", "/items,/groups/*/addUsers", "secret", "s3cret")
+		path := strings.Replace(formed[int(route)%len(formed)], "{id}", id, 1)
+		before, tenant := *e.only(t), e.Tenant(1)
+		contentType := "application/x-www-form-urlencoded"
+		if multipart {
+			contentType = "multipart/form-data; boundary=x"
+		}
+		got := e.do(t, request{method: "POST", path: path, key: adminKey, contentType: contentType, body: form})
+		require.Equal(t, http.StatusOK, got.status)
+		require.NotContains(t, got.body, "s3cret")
+		if status := got.outcome(t); status != http.StatusOK {
+			require.Less(t, status, http.StatusInternalServerError, "%s\n%s", got.body, e.log)
+			require.Equal(t, before, *e.only(t))
+			require.Equal(t, tenant, e.Tenant(1))
+			return
+		}
+		shown := e.done(t, organisation+"/"+id)
+		config, err := json.Marshal(shown["config"])
+		require.NoError(t, err)
+		events, err := json.Marshal(shown["events"])
+		require.NoError(t, err)
+		e.done(t, organisation+"/"+id+"/update", "name", shown["name"].(string), "url", shown["payloadUrl"].(string),
+			"secret", shown["secret"].(string), "config", string(config), "events", string(events))
+		require.Equal(t, shown["config"], e.done(t, organisation+"/"+id)["config"])
 	})
 }

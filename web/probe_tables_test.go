@@ -160,8 +160,13 @@ var bases = map[string]map[string][]base{
 		{body: `{"name":"backend","role":"user","userId":"u","userName":"U","expiresAt":"2999-01-31T00:00:00Z","tenant":"default","operator":false}`},
 	}},
 	"createTenant": {"application/json": {
-		{body: `{"name":"harbour","portalId":"HARBOUR","portalUrl":"https://gis.example.com/portal/","serverUrl":"https://gis.example.com/server/"}`},
+		{body: `{"name":"harbour","portalId":"HARBOUR","portalUrl":"https://gis.example.com/portal/","serverUrl":"https://gis.example.com/server/",
+			"sourceNaming":"item","portalSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"featureServerMetricIntervalInMinutes":8}}`},
 	}},
+	"patchTenant": {
+		"application/json":             {{body: `{"serverUrl":"https://gis.example.com/server/","portalSettings":{"notificationAttempts":2}}`}},
+		"application/merge-patch+json": {{body: `{"sourceNaming":"item"}`, present: true}},
+	},
 	"testWebhook": {"application/json": {
 		{body: `{"trigger":"/items/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"}}`, present: true},

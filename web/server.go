@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ type Config struct {
 	Registry *prometheus.Registry
 	// Log is where requests and faults are written; nil writes nowhere.
 	Log *slog.Logger
+	// TokenKey makes and checks the tokens of the ArcGIS surfaces: 32 bytes, the same on every node and at every start. Nil draws one, and
+	// tokens end with the process.
+	TokenKey []byte
 	// TLS, when not nil, is how connections are encrypted.
 	TLS *tls.Config
 }
@@ -80,6 +84,7 @@ type Server struct {
 	http     *http.Server
 	keys     keyring
 	tenancy  sync.Mutex // held while a tenant is made or changed
+	naming   sync.Mutex // held while a webhook gets a name where names are unique
 	prefix   string     // of PublicURL's path, without a slash at its end
 	metrics  *metrics
 	limiter  *rateLimiter // nil without a limit
@@ -158,7 +163,7 @@ func (s *Server) routes() []route {
 			list = append(list, r)
 		}
 	}
-	return list
+	return append(list, s.sharingRoutes()...)
 }
 
 // What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
@@ -183,6 +188,14 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	if s.config.Registry == nil {
 		s.config.Registry = prometheus.NewRegistry()
+	}
+	switch len(s.config.TokenKey) {
+	case 0:
+		s.config.TokenKey = make([]byte, tokenKeySize)
+		_, _ = rand.Read(s.config.TokenKey) // never fails
+	case tokenKeySize:
+	default:
+		return nil, fmt.Errorf("the key of tokens has %d bytes, not %d", len(s.config.TokenKey), tokenKeySize)
 	}
 	if config.PublicURL != nil {
 		s.prefix = strings.TrimRight(config.PublicURL.Path, "/")
@@ -264,7 +277,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP takes the public prefix and doubled slashes out of the path, and hands over to the routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") {
+	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.HasSuffix(r.URL.Path, "/") {
 		r = rerouted(r, s.prefix)
 	}
 	s.echo.ServeHTTP(w, r)
@@ -279,6 +292,9 @@ func rerouted(r *http.Request, prefix string) *http.Request {
 	}
 	if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 		path = rest
+	}
+	if surfaceAt(path) == sharing {
+		path = strings.TrimSuffix(path, "/") // clients join addresses as it comes
 	}
 	u := *r.URL
 	u.Path, u.RawPath = path, ""

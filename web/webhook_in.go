@@ -54,6 +54,7 @@ var members = map[string]member{
 		return &w.CheckCertificateRevocation
 	}),
 	"enableCloudEventDelivery": flag(func(w *triggers.Webhook) *bool { return &w.EnableCloudEventDelivery }),
+	"plainSecretHeader":        flag(func(w *triggers.Webhook) *bool { return &w.PlainSecretHeader }),
 	"timeoutSeconds":           number(func(w *triggers.Webhook) *int { return &w.TimeoutSeconds }),
 	"rateLimit":                number(func(w *triggers.Webhook) *int { return &w.RateLimit }),
 	"secret":                   (*draft).readSecret,
@@ -73,9 +74,9 @@ func (s *Server) decodeNew(w *triggers.Webhook, body jsontext.Value) error {
 	return d.read(body)
 }
 
-// decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what a body cannot set (the plain
-// secret header, rotated secrets) and for enableCloudEventDelivery, which is false on the core prefix, while on the older one, whose
-// clients may not know of it, it stays.
+// decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what an older client cannot know of
+// (plainSecretHeader), what a body cannot set (rotated secrets) and for enableCloudEventDelivery, which is false on the core prefix,
+// while on the older one, whose clients may not know of it, it stays.
 func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level triggers.Level, core bool) error {
 	before := *w
 	w.Level = level

@@ -136,12 +136,20 @@ func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
+	if err := s.remove(c, key, w); err != nil {
+		return err
+	}
+	writeNoContent(c)
+	return nil
+}
+
+// remove deletes a webhook, and notes who did it.
+func (s *Server) remove(c echo.Context, key *triggers.APIKey, w *triggers.Webhook) error {
 	ctx, change := audited(c, key, webhookDelete, w.ID.String())
 	change.Before = auditedWebhook(w, nil)
 	if err := s.config.Directory.Delete(ctx, key.Tenant, w.ID); err != nil {
 		return s.webhookError("delete", err)
 	}
-	writeNoContent(c)
 	return nil
 }
 
@@ -153,21 +161,24 @@ func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
 	return s.switchWebhook(c, key, webhookDisable)
 }
 
-// switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+// switchWebhook switches a webhook on or off by hand.
 func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action) error {
 	if err := noMembers(c.Request()); err != nil {
 		return err
 	}
-	w, err := s.update(c, key, done, func(w *triggers.Webhook) error {
-		w.Enabled = done == webhookEnable
-		forgetReason(w)
-		return w.Validate(s.config.Targets)
-	})
+	w, err := s.update(c, key, done, func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) })
 	if err != nil {
 		return err
 	}
 	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
 	return nil
+}
+
+// turn switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+func (s *Server) turn(w *triggers.Webhook, on bool) error {
+	w.Enabled = on
+	forgetReason(w)
+	return w.Validate(s.config.Targets)
 }
 
 // update changes the webhook that the path names, and notes who did it.

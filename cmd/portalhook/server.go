@@ -124,11 +124,15 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
+	tokenKey, err := store.DeriveKey("tokens of the sharing API")
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of tokens: %w", err)
+	}
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
+		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},

@@ -327,6 +327,7 @@ func testTenant(f *fixture) {
 	}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	tenant.Name, tenant.ServerURL = "renamed", ""
+	tenant.SingularSource, tenant.Settings = true, triggers.PortalSettings{TimeoutSeconds: 60, PauseSeconds: 1, MetricMinutes: 7}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	f.store = f.reopen()
 	tenants, err = f.store.Tenants(f.Context())
@@ -364,6 +365,16 @@ func testTenantURL(f *fixture) {
 	require.Equal(f, foreign, f.find(foreign))
 	f.accept(first, 0)
 	require.Equal(f, "https://moved.example.com/", f.claimOne().Revision.PortalURL)
+
+	// What attempts go by is in no revision; how payloads name things is.
+	moved.Settings = triggers.PortalSettings{Attempts: 5, PauseSeconds: 9, MetricMinutes: 1}
+	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
+	require.Equal(f, first, f.find(first))
+	moved.SingularSource = true
+	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
+	require.Greater(f, f.find(first).Revision, first.Revision)
+	f.accept(f.find(first), 0)
+	require.True(f, f.claimOne().Revision.SingularSource)
 }
 
 func testAPIKeys(f *fixture) {
