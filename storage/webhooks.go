@@ -59,6 +59,9 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err := wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key); err != nil {
 				return err
 			}
+			if err := wr.noteListening(&created); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
@@ -148,6 +151,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 			if err := wr.db.run(updateWebhook, append(args, int64(updated.Key))...); err != nil {
 				return err
 			}
+			if err := wr.noteListening(&updated); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
@@ -187,6 +193,12 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 				return err
 			}
 			if err := w.db.run(`DELETE FROM member WHERE webhook = ?`, key); err != nil {
+				return err
+			}
+			if err := w.cancelRecovery(key); err != nil {
+				return err
+			}
+			if err := w.db.run(`DELETE FROM off_span WHERE webhook = ?`, key); err != nil {
 				return err
 			}
 			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
