@@ -15,7 +15,7 @@ import (
 func (f *fixture) past(q delivery.PastQuery, atOnce int) (events []delivery.PastEvent) {
 	f.Helper()
 	q.Tenant, q.Most = f.tenant, atOnce
-	for {
+	for last := triggers.ID(0); ; {
 		looked := 0
 		stopped, err := f.store.EachPast(f.Context(), q, func(e *delivery.PastEvent) {
 			looked++
@@ -26,8 +26,8 @@ func (f *fixture) past(q delivery.PastQuery, atOnce int) (events []delivery.Past
 		if stopped == 0 {
 			return events
 		}
-		require.Equal(f, atOnce, looked)
-		require.Equal(f, events[len(events)-1].ID, stopped)
+		require.True(f, last == 0 || stopped < last)
+		last = stopped
 		// Others of the same millisecond may follow.
 		events = slices.DeleteFunc(events, func(e delivery.PastEvent) bool { return e.ID.Time().Equal(stopped.Time()) })
 		q.To = stopped.Time().Add(time.Millisecond)
