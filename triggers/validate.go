@@ -59,17 +59,8 @@ func (w *Webhook) validateTexts() error {
 			return Invalid(CodeOutOfRange, t.field, "the %s is not UTF-8", t.field)
 		}
 	}
-	switch w.Level {
-	case TenantLevel:
-		if w.OwnerID != "" {
-			return Invalid(CodeNotAllowed, "ownerId", "only a webhook of user level has an owner")
-		}
-	case UserLevel:
-		if w.OwnerID == "" {
-			return Invalid(CodeRequired, "ownerId", "a webhook of user level has an owner")
-		}
-	default:
-		return Invalid(CodeOutOfRange, "level", "the level is %s or %s, not %q", TenantLevel, UserLevel, clip(string(w.Level)))
+	if err := w.validateLevel(); err != nil {
+		return err
 	}
 	switch w.Format {
 	case FormatAuto, FormatPortal, FormatLegacy, FormatHybrid, FormatCloudEvents:
@@ -82,6 +73,33 @@ func (w *Webhook) validateTexts() error {
 	}
 	if !w.Secret.IsZero() {
 		return CheckSecretLength(w.Secret, 1, MaxSecretLength)
+	}
+	return nil
+}
+
+func (w *Webhook) validateLevel() error {
+	switch w.Level {
+	case TenantLevel:
+		if w.OwnerID != "" {
+			return Invalid(CodeNotAllowed, "ownerId", "only a webhook of user level has an owner")
+		}
+	case UserLevel:
+		if w.OwnerID == "" {
+			return Invalid(CodeRequired, "ownerId", "a webhook of user level has an owner")
+		}
+	default:
+		return Invalid(CodeOutOfRange, "level", "the level is %s or %s, not %q", TenantLevel, UserLevel, clip(string(w.Level)))
+	}
+	return nil
+}
+
+// ValidateHearing checks what decides which events a webhook gets: level and owner, triggers, filter. It is the part of Validate that a
+// webhook must pass which is only held to events. The error is a *FieldError.
+func (w *Webhook) ValidateHearing() error {
+	for _, check := range []func() error{w.validateLevel, w.validateTriggers, w.validateFilter} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -33,16 +33,21 @@ const (
 	tenantUpdate   action = "tenant.update"
 	keyCreate      action = "api-key.create"
 	keyRevoke      action = "api-key.revoke"
+	recoveryCreate action = "recovery.create"
+	recoveryPause  action = "recovery.pause"
+	recoveryResume action = "recovery.resume"
+	recoveryCancel action = "recovery.cancel"
 )
 
 // actions are all that the audit tells of.
 var actions = []string{
 	string(webhookCreate), string(webhookUpdate), string(webhookEnable), string(webhookDisable), string(webhookDelete),
 	string(tenantCreate), string(tenantUpdate), string(keyCreate), string(keyRevoke),
+	string(recoveryCreate), string(recoveryPause), string(recoveryResume), string(recoveryCancel),
 }
 
 // objects are the kinds of what can be changed.
-var objects = []string{"webhook", "tenant", "api-key"}
+var objects = []string{"webhook", "tenant", "api-key", "recovery"}
 
 // audited gives the context under which the store writes who made a change, and the row, whose before and after are still to be set.
 func audited(c echo.Context, key *triggers.APIKey, done action, id string) (context.Context, *delivery.Change) {

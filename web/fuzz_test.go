@@ -18,6 +18,7 @@ var bodied = []struct{ method, path string }{
 	{"PUT", "/api/v1/webhooks/{id}"},
 	{"PATCH", "/api/v1/webhooks/{id}"},
 	{"POST", "/api/v1/webhooks/{id}/actions/enable"},
+	{"POST", "/api/v1/webhooks/{id}/actions/recover"},
 }
 
 var contentTypes = []string{"application/json", "application/x-ndjson", "application/json-patch+json"}
@@ -25,10 +26,11 @@ var contentTypes = []string{"application/json", "application/x-ndjson", "applica
 // FuzzBodies sends any body to every route that reads one. Whatever it is, the answer is a clear one and never our fault.
 func FuzzBodies(f *testing.F) {
 	for i, body := range []string{
-		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"]}}`, fullWebhook, hook,
+		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"],"filter":"username eq \"ann\""},"past":{"from":1,"to":"2026-11-22T03:00:00Z"}}`, fullWebhook, hook,
 		`[{"op":"add","path":"/eventTypes/0","value":"/items"},{"op":"remove","path":"/headers/x-env"},{"op":"test","path":"/deactivationPolicy/daysInPast","value":2}]`,
 		"{}", "[]", "", "null", `{"event":` + share + `}`, `[{"op":"replace","path":"/encryptedHeaders/authorization","value":{"a":[1e999]}}]`,
 		`[{"op":"add","path":"/headers/a~1b~0","value":""},{"op":"add","path":"/retry/-","value":"1h"}]`, "{\"name\":\"\xff\"}",
+		`{"from":"2026-11-22T03:00:00Z","to":1795489200000,"states":["skipped"],"trigger":"/items/*/share","missed":true,"ratePerMinute":60,"dryRun":true}`,
 	} {
 		f.Add(uint8(i%len(bodied)), uint8(0), body)
 	}
@@ -66,7 +68,7 @@ func FuzzQueries(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		e := newBareEdge(t)
-		for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/" + e.create(t, fullWebhook) + "/deliveries"} {
+		for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/" + e.create(t, fullWebhook) + "/deliveries", "/api/v1/webhooks/" + e.create(t, hook) + "/recoveries"} {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.URL = &url.URL{Path: path, RawQuery: query}
 			r.Header.Set("Authorization", "Bearer "+adminKey)

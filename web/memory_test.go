@@ -33,13 +33,14 @@ type memory struct {
 	limit    int
 	table    *router.Table
 
-	events  map[triggers.ID]*delivery.EventRecord
-	byName  map[string]delivery.Receipt
-	records []delivery.Record
-	hours   []delivery.HourCounts
-	nextID  triggers.ID
-	calls   int
-	failure error // what Dispatch answers, when not nil
+	events     map[triggers.ID]*delivery.EventRecord
+	byName     map[string]delivery.Receipt
+	records    []delivery.Record
+	hours      []delivery.HourCounts
+	recoveries []*delivery.Recovery
+	nextID     triggers.ID
+	calls      int
+	failure    error // what Dispatch answers, when not nil
 }
 
 const (

@@ -69,6 +69,7 @@ type server struct {
 	config     serverConfig
 	store      *storage.Store
 	dispatcher *delivery.Dispatcher
+	recoverer  *delivery.Recoverer
 	web        *web.Server
 	background sync.WaitGroup
 }
@@ -116,8 +117,11 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
+	s.recoverer = delivery.NewRecoverer(delivery.RecovererConfig{
+		Store: store, Dispatcher: s.dispatcher, Catalog: config.catalog, Logger: config.log,
+	})
 	s.web, err = web.New(ctx, web.Config{
-		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Table: table, Directory: directory,
+		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Recoverer: s.recoverer, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{
@@ -221,6 +225,7 @@ func (s *server) serve(ctx context.Context) error {
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	s.dispatcher.Start()
+	s.recoverer.Start()
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
 	ended := make(chan error, 1)
@@ -241,6 +246,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.web.Shutdown(drain); err != nil {
 		s.config.log.Warn("requests cut off", "err", err)
 	}
+	s.recoverer.Stop()
 	if err := s.dispatcher.Shutdown(drain); err != nil {
 		// Their deliveries are in the store, and are tried again after the next start.
 		s.config.log.Warn("attempts cut off", "err", err)
