@@ -215,7 +215,7 @@ const (
 )
 
 // searchStatements are all statements that propose events, for the test that looks at their plans.
-var searchStatements = []string{searchAll, searchNamed, searchMissed, searchOpen, searchIntervals, searchMembers, searchSegments}
+var searchStatements = []string{searchAll, searchNamed, searchMissed, searchOpen, searchIntervals, searchMembers, searchSegments, recoverEnded, recoverLater}
 
 func (l *search) direction() string {
 	if l.query.OldestFirst {

@@ -73,6 +73,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"retention keeps revisions as long as they are needed", testRetainRevisions},
 		{"what was not delivered is made anew, once", testRecover},
 		{"a resend counts as a delivery of the event", testRecoverResent},
+		{"an interval's delivery is recovered whole", testRecoverInterval},
 		{"a recovery is narrowed by state, trigger and time", testRecoverNarrowed},
 		{"events without a delivery are taken up", testRecoverMissed},
 		{"a step of a recovery is made once", testRecoverSteps},
