@@ -165,7 +165,7 @@ func (l *search) heard(t *triggers.Trigger, hashes map[uint64]struct{}) bool {
 		if operations.Len() == 0 {
 			return false
 		}
-		for op := triggers.Operation(0); op < 32; op++ {
+		for op := range triggers.Operation(32) {
 			if operations.Has(op) {
 				hash, _ := uriHash(nil, l.query.Tenant, byOperation, &triggers.URI{Resource: resource, Operation: op})
 				hashes[hash] = struct{}{}

@@ -203,8 +203,10 @@ func recoveryObject(dst []byte, r *delivery.Recovery, webhook triggers.WebhookID
 			name string
 			n    int
 		}{
-			{string(delivery.Exhausted), r.Counts.Exhausted}, {string(delivery.Skipped), r.Counts.Skipped},
-			{string(delivery.Cancelled), r.Counts.Cancelled}, {"missed", r.Counts.Missed},
+			{string(delivery.Exhausted), r.Counts.Exhausted},
+			{string(delivery.Skipped), r.Counts.Skipped},
+			{string(delivery.Cancelled), r.Counts.Cancelled},
+			{"missed", r.Counts.Missed},
 		} {
 			o.number(count.name, int64(count.n))
 		}

@@ -52,10 +52,24 @@ func testEachPast(f *fixture) {
 		all = append(all, event)
 	}
 	for _, texts := range [][]string{
-		{"/"}, {"/items"}, {"/items/share"}, {"/items/A"}, {"/items/A/share"}, {"/items/?/share"}, {"/items/b/share", "/users/signIn"},
-		{"/users/bulkEnable"}, {"/users/{ann,bob}/signIn"}, {"/items/**"}, {"com.qlik.v1.app.created"}, {"com.qlik.v1.**"},
-		{"/services/Roads/FeatureServer"}, {"/services/Water/Pipes/FeatureServer/FeaturesEdited"}, {"/services/**"}, {"/webhooks/disable"},
-		{"/items/nothing"}, {"/groups", "com.qlik.v1.app.created", "/items/a"},
+		{"/"},
+		{"/items"},
+		{"/items/share"},
+		{"/items/A"},
+		{"/items/A/share"},
+		{"/items/?/share"},
+		{"/items/b/share", "/users/signIn"},
+		{"/users/bulkEnable"},
+		{"/users/{ann,bob}/signIn"},
+		{"/items/**"},
+		{"com.qlik.v1.app.created"},
+		{"com.qlik.v1.**"},
+		{"/services/Roads/FeatureServer"},
+		{"/services/Water/Pipes/FeatureServer/FeaturesEdited"},
+		{"/services/**"},
+		{"/webhooks/disable"},
+		{"/items/nothing"},
+		{"/groups", "com.qlik.v1.app.created", "/items/a"},
 	} {
 		ts := f.parse(texts...)
 		for _, span := range []delivery.Span{{}, {From: began.Add(10 * time.Hour), To: began.Add(30 * time.Hour)}} {
