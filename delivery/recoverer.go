@@ -14,14 +14,14 @@ import (
 
 const (
 	// recoveryChunk bounds the deliveries made in one transaction, so that nobody waits long for the store.
-	recoveryChunk = 200
+	recoveryChunk = 100
 	// recoveryPoll is how soon a recovery that waits for its webhook or for room is looked at again.
 	recoveryPoll = time.Second
 	recoveryIdle = time.Minute // without any that could go on
 	// countAtOnce is how many finds one step of counting gives, and countInRequest how many events are looked at before a request that
 	// counts is answered; what is left is counted behind it.
 	countAtOnce    = 4000
-	countInRequest = 100_000
+	countInRequest = 50_000
 	// recoveryTries is how often a search may fail in a row before its recovery has failed.
 	recoveryTries = 10
 	// offSlack is by how much the time that a webhook was off is taken as longer: an event may have been matched just before the

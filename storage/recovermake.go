@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	insertRedelivery = `INSERT INTO redelivery (webhook, event, delivery) VALUES (?, ?, ?)`
+	insertRedelivery = `INSERT INTO redelivery (webhook, event, delivery) VALUES `
 	newestLater      = `SELECT max(delivery) FROM redelivery WHERE webhook = ? AND event = ?`
 	acceptedOf       = `SELECT accepted_ms FROM event_$day WHERE id = ? AND tenant = ?`
 )
@@ -39,15 +39,22 @@ func (s *Store) AdvanceRecovery(ctx context.Context, step delivery.RecoveryStep)
 		}
 		w.noteLost(r)
 		due := step.Now.UnixMilli()
+		revisions := make(map[int64]struct{})
 		for i := range step.Found.Found {
-			made, err := w.remake(r, &step.Found.Found[i], step.Revision, due)
+			revision, err := w.remake(r, &step.Found.Found[i], step.Revision, due)
 			if err != nil {
 				return err
 			}
-			if made {
-				r.Made++
-			} else {
+			if revision == 0 {
 				r.Passed++
+				continue
+			}
+			r.Made++
+			revisions[revision] = struct{}{}
+		}
+		for revision := range revisions {
+			if err := w.db.run(touchRevision, due, revision); err != nil {
+				return err
 			}
 		}
 		r.Position, r.NextAt = step.Found.To, timeOf(unixMilli(step.NextAt))
@@ -122,38 +129,45 @@ func (w *writer) noteLost(r *delivery.Recovery) {
 	}
 }
 
-// remake makes one delivery of a recovery, unless the event has got another since it was found, or its history is past.
-func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, revision, due int64) (made bool, err error) {
+// remake makes one delivery of a recovery and gives its revision; zero when none was made, as the event has got another since it was found,
+// or its history is past.
+func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, present, due int64) (revision int64, err error) {
 	newest, err := w.db.integer(newestLater, int64(r.Webhook), int64(found.Event))
 	if err != nil || triggers.ID(newest) > found.Delivery {
-		return false, err
+		return 0, err
 	}
 	var l lease
 	if found.Delivery != 0 {
 		l, err = w.sent(r.Tenant, found.Delivery)
 	} else {
-		l, err = w.unsent(r, found, revision)
+		l, err = w.unsent(r, found, present)
 	}
 	if errors.Is(err, triggers.ErrNotFound) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	l.fence = 0
 	id := w.ids.draw(1)
 	if err := w.addWork(id, l, due); err != nil {
-		return false, err
+		return 0, err
 	}
 	if l.members > 0 {
 		if err := w.db.run(copyEvents, int64(id), int64(found.Delivery)); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
-	if err := w.db.run(insertRedelivery, int64(r.Webhook), int64(found.Event), int64(id)); err != nil {
-		return false, err
+	return l.revision, w.noteRedelivery(l, id)
+}
+
+// noteRedelivery notes a delivery that was made later than at acceptance.
+func (w *writer) noteRedelivery(l lease, id triggers.ID) error {
+	rows, err := w.db.insert(insertRedelivery, "", 3)
+	if err != nil {
+		return err
 	}
-	return true, w.db.run(touchRevision, due, l.revision)
+	return rows.add(int64(l.webhook), int64(l.event), int64(id))
 }
 
 // unsent is a delivery of an event that had none: built as of the event's acceptance.

@@ -60,7 +60,7 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 				return err
 			}
 		}
-		if err := w.db.run(insertRedelivery, int64(l.webhook), int64(l.event), int64(taken.id)); err != nil {
+		if err := w.noteRedelivery(l, taken.id); err != nil {
 			return err
 		}
 		return w.db.run(touchRevision, now, l.revision)
