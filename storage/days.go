@@ -29,7 +29,8 @@ CREATE TABLE event_$day (
   accepted_ms INTEGER NOT NULL,
   digest      BLOB,
   body        BLOB NOT NULL,
-  matches     BLOB              -- see matches.go
+  matches     BLOB,             -- see matches.go
+  heard_by    TEXT              -- JSON array of its owner and its audience: who may hear of it at user level
 ) STRICT;
 -- Not unique: the writer sees to that, and a job's event, which has no digest, may have the id of another. The sender's ids as they
 -- are and not a hash of them, although that would be shorter: many senders' ids rise, and then so does the end of the index, where ids

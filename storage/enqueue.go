@@ -15,7 +15,7 @@ const reasonDeleted = "the webhook was deleted"
 
 const (
 	insertEvent = `INSERT INTO event_$day
-  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches) VALUES `
+  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches, heard_by) VALUES `
 	insertWork = `INSERT INTO work
   (id, tenant, webhook, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first) VALUES `
 	insertMember = `INSERT INTO member (webhook, until_ms, event, tenant, revision, trigger) VALUES `
@@ -232,12 +232,12 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 	if a.Event.HasWhen {
 		when = a.Event.When
 	}
-	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 11)
+	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 12)
 	if err != nil {
 		return err
 	}
 	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
-		digest, a.Body, appendMatches(nil, a.Planned))
+		digest, a.Body, appendMatches(nil, a.Planned), heardBy(a.Event))
 	if err != nil {
 		return err
 	}

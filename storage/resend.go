@@ -72,6 +72,9 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 				return err
 			}
 		}
+		if err := w.noteRedelivery(l, taken.id); err != nil {
+			return err
+		}
 		return w.db.run(touchRevision, now, l.revision)
 	})
 	if err != nil {

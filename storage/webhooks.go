@@ -64,6 +64,9 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 			if err := wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key); err != nil {
 				return err
 			}
+			if err := wr.noteListening(&created); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
@@ -184,6 +187,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 					return err
 				}
 			}
+			if err := wr.noteListening(&updated); err != nil {
+				return err
+			}
 			if reordered, err = wr.reorder(updated.Key, w.Ordered); err != nil {
 				return err
 			}
@@ -228,6 +234,12 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 				return err
 			}
 			if err := w.db.run(deleteMembers, key); err != nil {
+				return err
+			}
+			if err := w.cancelRecovery(key); err != nil {
+				return err
+			}
+			if err := w.db.run(`DELETE FROM off_span WHERE webhook = ?`, key); err != nil {
 				return err
 			}
 			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {

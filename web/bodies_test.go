@@ -25,6 +25,7 @@ func newStage(t *testing.T) *stage {
 	s.named["webhook"] = e.create(t, `{"name":"all","url":"https://a.example.com/","eventTypes":["/"],"enabled":true}`)
 	s.named["event"] = e.post(t, share)
 	s.named["delivery"] = e.records[0].ID.Delivery()
+	s.named["recovery"] = e.recover(t, s.named["webhook"])
 	return s
 }
 

@@ -32,6 +32,8 @@ const (
 	codeOwnerLimit        = "OWNER_LIMIT"
 	codeOneWay            = "CLOUD_EVENTS_ONE_WAY"
 	codeLastAdminKey      = "LAST_ADMIN_KEY"
+	codeRecoveryOpen      = "RECOVERY_OPEN"
+	codeRecoveryEnded     = "RECOVERY_ENDED"
 	codeOverloaded        = "OVERLOADED"
 	codeRateLimit         = "HTTP-429" // as Qlik Cloud spells it
 	codeOutcomeUnknown    = "OUTCOME_UNKNOWN"
@@ -79,6 +81,8 @@ var kinds = map[string]kind{
 	codeReadOnly:                {http.StatusConflict, "A read-only member cannot be changed"},
 	triggers.CodeExists:         {http.StatusConflict, "Another one has it already"},
 	codeLastAdminKey:            {http.StatusConflict, "The tenant would be left without an admin"},
+	codeRecoveryOpen:            {http.StatusConflict, "The webhook has a recovery that has not ended"},
+	codeRecoveryEnded:           {http.StatusConflict, "The recovery has ended"},
 	triggers.CodeTooLarge:       {http.StatusRequestEntityTooLarge, "The request is too large"},
 	codeTooManyDeliveries:       {http.StatusRequestEntityTooLarge, "The batch leads to too many deliveries"},
 	triggers.CodeMediaType:      {http.StatusUnsupportedMediaType, "The content type is not accepted"},

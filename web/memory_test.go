@@ -34,14 +34,15 @@ type memory struct {
 	owned    int // how many webhooks of user level an owner may have
 	table    *router.Table
 
-	events  map[triggers.ID]*delivery.EventRecord
-	byName  map[string]delivery.Receipt
-	records []delivery.Record
-	hours   []delivery.HourCounts
-	nextID  triggers.ID
-	calls   int
-	looks   int   // how many deliveries a page looks at before it stops; zero: all
-	failure error // what Dispatch and Resend answer, when not nil
+	events     map[triggers.ID]*delivery.EventRecord
+	byName     map[string]delivery.Receipt
+	records    []delivery.Record
+	hours      []delivery.HourCounts
+	recoveries []*delivery.Recovery
+	nextID     triggers.ID
+	calls      int
+	looks      int   // how many deliveries a page looks at before it stops; zero: all
+	failure    error // what Dispatch and Resend answer, when not nil
 }
 
 const (

@@ -52,6 +52,13 @@ func newRulebook() *rulebook {
 				"0123456789ABCDEF": {409, "EXISTS", ""},
 			}},
 
+			"Moment:":              {good: []string{"2026-11-22T04:00:00Z"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2026-11-22")},
+			"RecoveryBody:trigger": {good: []string{"/items", "/items/*/share"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz")},
+			"Question:draft.filter": {
+				fill: func(n int) string { return `username eq "` + strings.Repeat("x", n-len(`username eq ""`)) + `"` },
+				bad:  bad(400, "FILTER", `username is "x"`),
+			},
+
 			"Question:uri":                {good: []string{"/items/x/update"}, bad: bad(400, "BAD_URI", "/itemz/x/update", "/items")},
 			"Question:draft.eventTypes[]": {fill: padded("/items/"), bad: bad(400, "UNKNOWN_TRIGGER", "/itemz")},
 
@@ -71,6 +78,7 @@ func newRulebook() *rulebook {
 		items: map[string]string{"putWebhook:encryptedHeaders": "authorization", "createWebhook:encryptedHeaders": "authorization"},
 		exceptions: map[string]rule{
 			"WebhookBody:filter too long":           {400, "FILTER", ""},
+			"Question:draft.filter too long":        {400, "FILTER", ""},
 			"putWebhook:origin none of the choices": {409, "READ_ONLY", ""},
 			"Retry: too many":                       {400, "OUT_OF_RANGE", ""},
 			// Half a policy is none.
@@ -123,7 +131,7 @@ func newRulebook() *rulebook {
 var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "oldSecretsValidUntil", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
 
 // bodiless are the operations that take no body, or an empty object.
-var bodiless = []string{"enableWebhook", "disableWebhook", "resendDelivery"}
+var bodiless = []string{"enableWebhook", "disableWebhook", "resendDelivery", "pauseRecovery", "resumeRecovery", "cancelRecovery"}
 
 // wholeHook is a webhook with something in every member that a body sets.
 const wholeHook = `{"name":"Shares","description":"d","url":"https://receiver.example.com/hook","eventTypes":["/items/share"],"enabled":true,
@@ -153,6 +161,8 @@ var bases = map[string]map[string][]base{
 	"postMatch": {"application/json": {
 		{body: `{"uri":"/items/x/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"},"draft":{"eventTypes":["/items/share"]}}`, present: true},
+		{body: `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z"}}`,
+			present: true},
 	}},
 	"createWebhook": {"application/json": {{body: wholeHook}}},
 	"putWebhook":    {"application/json": {{body: wholeHook}}},
@@ -171,6 +181,13 @@ var bases = map[string]map[string][]base{
 		{body: `{"trigger":"/items/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"}}`, present: true},
 	}},
+	// A dry run, since the webhook has a recovery that has not ended.
+	"recoverWebhook": {"application/json": {
+		{body: `{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z","states":["exhausted"],"trigger":"/items/share","missed":true,"ratePerMinute":9,"dryRun":true}`, present: true},
+	}},
+	"pauseRecovery":  {"application/json": {{body: "{}"}}},
+	"resumeRecovery": {"application/json": {{body: "{}"}}},
+	"cancelRecovery": {"application/json": {{body: "{}"}}},
 	"enableWebhook":  {"application/json": {{body: "{}"}}},
 	"disableWebhook": {"application/json": {{body: "{}"}}},
 	"resendDelivery": {"application/json": {{body: "{}"}}},

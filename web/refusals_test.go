@@ -212,7 +212,7 @@ func TestBadRequests(t *testing.T) {
 		"event types":   {request{method: "GET", path: webhooks + "?eventTypes=/items/share,/itemz", key: adminKey}, 400, "UNKNOWN_TRIGGER", "eventTypes", `there is no resource "itemz"; the nearest trigger that can fire is /items`},
 		"origins":       {request{method: "GET", path: webhooks + "?origins=api,me", key: adminKey}, 400, "OUT_OF_RANGE", "origins", `an origin is "me"; it must be one of api, automations, management-console`},
 		"query string":  {request{method: "GET", path: webhooks + "?a=%zz", key: adminKey}, 400, "OUT_OF_RANGE", "", "the query string cannot be read"},
-		"match nothing": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{}`}, 400, "REQUIRED", "uri", "a dry run needs a uri or an event"},
+		"match nothing": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{}`}, 400, "REQUIRED", "uri", "a dry run needs a uri or an event, or a draft with past"},
 		"match both":    {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"uri":"` + shareURI + `","event":` + share + `}`}, 400, "UNKNOWN_FIELD", "event", "give either uri or event"},
 		"match bad uri": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"uri":"/items"}`}, 400, "BAD_URI", "uri", "id and operation are missing, as in /items/<id>/update"},
 		"match event":   {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"event":` + eventWith(`{}`) + `}`}, 400, "MISSING_PROPERTY", "event.properties.sharedToGroups", "this operation needs sharedToGroups, an array of group ids, Everyone and Organization, or the facts access (public, org, shared or private) and groups"},

@@ -43,6 +43,7 @@ type Config struct {
 	Directory  Directory
 	Resender   Resender
 	Tester     Tester
+	Recoverer  Recoverer
 	History    History
 	Keys       KeyStore
 	Audit      AuditLog
@@ -158,6 +159,12 @@ func (s *Server) routes() []route {
 			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | user | viewer, handle: s.listDeliveries},
 			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | user | viewer, handle: s.getDelivery},
 			{method: http.MethodPost, path: "/:webhook/deliveries/:delivery/actions/resend", allowed: admin | user, handle: s.resendDelivery},
+			{method: http.MethodPost, path: "/:webhook/actions/recover", allowed: admin | user, handle: s.recoverWebhook},
+			{method: http.MethodGet, path: "/:webhook/recoveries", allowed: admin | user | viewer, handle: s.listRecoveries},
+			{method: http.MethodGet, path: "/:webhook/recoveries/:recovery", allowed: admin | user | viewer, handle: s.getRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/pause", allowed: admin | user, handle: s.pauseRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/resume", allowed: admin | user, handle: s.resumeRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/cancel", allowed: admin | user, handle: s.cancelRecovery},
 		} {
 			r.path = prefix + r.path
 			list = append(list, r)
@@ -171,6 +178,7 @@ var (
 	_ Dispatcher = (*delivery.Dispatcher)(nil)
 	_ Resender   = (*delivery.Dispatcher)(nil)
 	_ Tester     = (*delivery.Dispatcher)(nil)
+	_ Recoverer  = (*delivery.Recoverer)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )

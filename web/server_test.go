@@ -35,7 +35,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 			status := e.do(t, request{method: route.Method, path: route.Path, key: key}).outcome(t)
 			require.Equal(t, !route.Public, status == http.StatusUnauthorized, "%s %s with the %s: %d", route.Method, route.Path, key, status)
 		}
-		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x", ":portal", "self", ":user", "x").Replace(route.Path)
+		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x", ":recovery", "x", ":portal", "self", ":user", "x").Replace(route.Path)
 		row := fmt.Sprintf("| `%s %s` | %s |", route.Method, brackets(route.Path), strings.Join(route.Roles, ", "))
 		if route.Public {
 			row = fmt.Sprintf("| `%s %s` | anyone |", route.Method, brackets(route.Path))
@@ -60,7 +60,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 
 // brackets spells a route's parameters as the manual does.
 func brackets(path string) string {
-	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}", ":portal", "{portalId}",
+	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}", ":recovery", "{recoveryId}", ":portal", "{portalId}",
 		":user", "{name}").Replace(path)
 }
 

@@ -48,9 +48,9 @@ func operations(tb testing.TB) []operation {
 	return list
 }
 
-// success is the status of an answer that is no refusal.
+// success is the status of an answer that is no refusal, the lowest where there are several.
 func (op *operation) success() int {
-	for status := range op.Responses.Map() {
+	for _, status := range slices.Sorted(maps.Keys(op.Responses.Map())) {
 		if n, err := strconv.Atoi(status); err == nil && n < 300 {
 			return n
 		}
@@ -102,6 +102,7 @@ func newWorld(tb testing.TB, key string) *world {
 	w.paths = strings.NewReplacer(
 		"{webhook}", made.json(tb)["id"].(string), "{event}", event.json(tb)["id"].(string), "{delivery}", w.records[0].ID.Delivery(),
 		"{tenant}", "default", "{key}", viewerKey,
+		"{recovery}", w.recover(tb, made.json(tb)["id"].(string)),
 	)
 	return w
 }
@@ -111,18 +112,19 @@ var unowned = strings.NewReplacer(`"level":"user","ownerId":"ann",`, "").Replace
 
 // state is all that is stored. Webhooks are never changed in place.
 type state struct {
-	webhooks map[uint32]*triggers.Webhook
-	events   int
-	records  int
-	keys     string
-	tenants  string
-	audit    int
+	webhooks   map[uint32]*triggers.Webhook
+	events     int
+	records    int
+	keys       string
+	tenants    string
+	audit      int
+	recoveries string
 }
 
 func (w *world) state() state {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return state{maps.Clone(w.webhooks), len(w.events), len(w.records), fmt.Sprint(w.keys), fmt.Sprint(w.tenants), len(w.audit)}
+	return state{maps.Clone(w.webhooks), len(w.events), len(w.records), fmt.Sprint(w.keys), fmt.Sprint(w.tenants), len(w.audit), w.told()}
 }
 
 // refuse sends a request that must be refused as the rule says, and must leave everything as it was. Inside a batch the error has an index.

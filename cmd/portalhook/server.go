@@ -73,6 +73,7 @@ type server struct {
 	config     serverConfig
 	store      *storage.Store
 	dispatcher *delivery.Dispatcher
+	recoverer  *delivery.Recoverer
 	web        *web.Server
 	background sync.WaitGroup
 }
@@ -124,12 +125,16 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
+	s.recoverer = delivery.NewRecoverer(delivery.RecovererConfig{
+		Store: store, Dispatcher: s.dispatcher, Catalog: config.catalog, Logger: config.log,
+	})
 	tokenKey, err := store.DeriveKey("tokens of the sharing API")
 	if err != nil {
 		return nil, fmt.Errorf("derive the key of tokens: %w", err)
 	}
 	s.web, err = web.New(ctx, web.Config{
-		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
+		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
+		Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
@@ -234,6 +239,7 @@ func (s *server) serve(ctx context.Context) error {
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	s.dispatcher.Start()
+	s.recoverer.Start()
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
 	ended := make(chan error, 1)
@@ -254,6 +260,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.web.Shutdown(drain); err != nil {
 		s.config.log.Warn("requests cut off", "err", err)
 	}
+	s.recoverer.Stop()
 	if err := s.dispatcher.Shutdown(drain); err != nil {
 		// Their deliveries are in the store, and are tried again after the next start.
 		s.config.log.Warn("attempts cut off", "err", err)

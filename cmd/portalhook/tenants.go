@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +16,7 @@ const (
 	tenantsPath = "/api/v1/tenants"
 	keysPath    = "/api/v1/api-keys"
 	// listLimit is the size of the pages that a list is fetched in: the largest there is.
-	listLimit = "100"
+	listLimit = 100
 )
 
 // listPage is a page of any list of the server; its rows stay as they came, for --json.
@@ -28,9 +29,18 @@ type listPage struct {
 	} `json:"links"`
 }
 
-// all fetches every page of a list.
+// all fetches every row of a list.
 func (c *client) all(ctx context.Context, path string, query url.Values) ([]jsontext.Value, error) {
-	query.Set("limit", listLimit)
+	return c.first(ctx, path, query, 0)
+}
+
+// first fetches the first rows of a list, page by page; most is how many, 0 all.
+func (c *client) first(ctx context.Context, path string, query url.Values, most int) ([]jsontext.Value, error) {
+	limit := listLimit
+	if most > 0 {
+		limit = min(limit, most)
+	}
+	query.Set("limit", strconv.Itoa(limit))
 	var rows []jsontext.Value
 	for {
 		var page listPage
@@ -38,6 +48,9 @@ func (c *client) all(ctx context.Context, path string, query url.Values) ([]json
 			return nil, err
 		}
 		rows = append(rows, page.Data...)
+		if most > 0 && len(rows) >= most {
+			return rows[:most], nil
+		}
 		if page.Links.Next.Href == "" {
 			return rows, nil
 		}

@@ -17,6 +17,7 @@ import (
 // Store is what the suite asks of an implementation.
 type Store interface {
 	deliverytest.Store
+	delivery.RecoveryStore
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
 	AddAPIKey(ctx context.Context, key triggers.APIKey) error
@@ -74,6 +75,17 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"retention keeps what younger deliveries need", testRetainResent},
 		{"retention keeps what open intervals need", testRetainInterval},
 		{"retention keeps revisions as long as they are needed", testRetainRevisions},
+		{"what was not delivered is made anew, once", testRecover},
+		{"a resend counts as a delivery of the event", testRecoverResent},
+		{"an interval's delivery is recovered whole", testRecoverInterval},
+		{"a recovery is narrowed by state, trigger and time", testRecoverNarrowed},
+		{"events without a delivery are taken up", testRecoverMissed},
+		{"a step of a recovery is made once", testRecoverSteps},
+		{"recoveries are paused, resumed, cancelled and listed", testRecoveryControl},
+		{"who began a recovery is noted", testRecoverAudited},
+		{"a recovery passes over days that were dropped", testRecoverRetained},
+		{"the times in which a webhook was off by hand are recorded", testOffSpans},
+		{"past events are found by the triggers that hear them", testEachPast},
 		{"due dates move with the clock", testShiftDue},
 		{"the store says how it is", testHealth},
 	} {
