@@ -89,7 +89,7 @@ func testHistoryFilters(f *fixture) {
 		if round == 0 {
 			require.Len(f, kinds, 9, "the story has them all: %v", kinds)
 		}
-		for range 300 {
+		for range 100 {
 			q := f.historyQuery(random, start)
 			q.Tenant, q.Webhook = f.tenant, w.Key
 			var want []delivery.Record
