@@ -32,7 +32,7 @@ func (m *memory) Count(_ context.Context, asked delivery.RecoveryRequest) (*deli
 	}
 	r.Counts.Complete = true
 	if asked.Trigger == uncounted {
-		r.Counts.Complete, r.CountedTo = false, triggers.ID(m.nextID)
+		r.Counts.Complete, r.CountedTo = false, m.nextID
 		r.Spans = []delivery.Span{{From: time.UnixMilli(1), To: time.UnixMilli(2)}, {From: time.UnixMilli(3)}}
 	}
 	return r, nil

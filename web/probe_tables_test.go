@@ -161,8 +161,10 @@ var bases = map[string]map[string][]base{
 	"postMatch": {"application/json": {
 		{body: `{"uri":"/items/x/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"},"draft":{"eventTypes":["/items/share"]}}`, present: true},
-		{body: `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z"}}`,
-			present: true},
+		{
+			body:    `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z"}}`,
+			present: true,
+		},
 	}},
 	"createWebhook": {"application/json": {{body: wholeHook}}},
 	"putWebhook":    {"application/json": {{body: wholeHook}}},
