@@ -48,8 +48,10 @@ func (p *plans) written(t *testing.T, store *storage.Store) {
 
 // excused are statements, by what they begin with, that go through a whole table or sort what they have found, each with its reason.
 var excused = map[string]string{
-	"SELECT key, name, portal_id, portal_url, server_url, created_ms FROM tenant ORDER BY key": "all tenants are asked for",
-	"SELECT id, hash, tenant, name, role, operator, user_id":                                   "all keys are asked for",
+	"SELECT key, name, portal_id, portal_url, server_url, created_ms, settings FROM tenant ORDER BY key": "all tenants are asked for",
+	"SELECT id, hash, tenant, name, role, operator, user_id":                                             "all keys are asked for",
+	"SELECT webhook, failing_ms, gave_up, exhausted FROM health":                                         "all that fail are known from the start",
+	"UPDATE member SET until_ms = max(1, until_ms + ?)":                                                  "all intervals' ends move when the clock was set",
 	"SELECT key, id, tenant, revision, name, url, enabled, level, owner_id, origin, created_by, updated_by, created_ms, updated_ms, triggers, " +
 		"settings, secrets FROM webhook ORDER BY key": "all webhooks are asked for, at the start",
 	"SELECT key, id, tenant, revision, name, url, enabled, level, owner_id, origin, created_by, updated_by, created_ms, updated_ms, triggers, " +

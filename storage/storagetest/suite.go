@@ -75,6 +75,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"retention keeps what open intervals need", testRetainInterval},
 		{"retention keeps revisions as long as they are needed", testRetainRevisions},
 		{"due dates move with the clock", testShiftDue},
+		{"intervals' ends move with the clock", testShiftIntervals},
 		{"the store says how it is", testHealth},
 	} {
 		t.Run(test.name, func(t *testing.T) {
