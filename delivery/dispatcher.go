@@ -74,7 +74,7 @@ type Dispatcher struct {
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
-	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge and the disk's watch
+	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges' and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
@@ -149,6 +149,7 @@ func (d *Dispatcher) Start() {
 	d.background.Go(d.intervalLoop)
 	d.background.Go(d.tellLoop)
 	d.background.Go(d.judgeLoop)
+	d.background.Go(d.challengeLoop)
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}
