@@ -40,8 +40,12 @@ type memory struct {
 	hours   []delivery.HourCounts
 	nextID  triggers.ID
 	calls   int
-	looks   int   // how many deliveries a page looks at before it stops; zero: all
-	failure error // what Dispatch and Resend answer, when not nil
+	looks   int      // how many deliveries a page looks at before it stops; zero: all
+	failure error    // what Dispatch and Resend answer, when not nil
+	reached []string // the URLs of receivers that were asked for an answer
+	proved  []string // the URLs of those that were challenged
+	reach   error    // what they come to
+	prove   error
 }
 
 const (
@@ -335,6 +339,20 @@ func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*deli
 }
 
 // Test reaches nobody: every test ends as one whose certificate is not trusted.
+func (m *memory) Reach(_ context.Context, w *triggers.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reached = append(m.reached, w.URL)
+	return m.reach
+}
+
+func (m *memory) Challenge(_ context.Context, w *triggers.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proved = append(m.proved, w.URL)
+	return m.prove
+}
+
 func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -43,6 +43,7 @@ type Config struct {
 	Directory  Directory
 	Resender   Resender
 	Tester     Tester
+	Handshaker Handshaker
 	History    History
 	Keys       KeyStore
 	Audit      AuditLog
@@ -55,6 +56,8 @@ type Config struct {
 	// PublicURL is the address under which clients see the server. Its path is a prefix of every path served. Nil: links are built
 	// from the request.
 	PublicURL *url.URL
+	// Reachability says whether receivers are asked for an answer when webhooks are made or changed; empty: off.
+	Reachability Reachability
 	// TrustedProxies are the addresses whose X-Forwarded-* headers are believed.
 	TrustedProxies []netip.Prefix
 	// Checks are what /readyz asks.
@@ -171,6 +174,7 @@ var (
 	_ Dispatcher = (*delivery.Dispatcher)(nil)
 	_ Resender   = (*delivery.Dispatcher)(nil)
 	_ Tester     = (*delivery.Dispatcher)(nil)
+	_ Handshaker = (*delivery.Dispatcher)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )
