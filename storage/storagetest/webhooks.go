@@ -30,6 +30,10 @@ func (f *fixture) full() *triggers.Webhook {
 	w.Retry = triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{0, 5 * time.Second, 1500 * time.Millisecond}}
 	w.Deactivation = &triggers.DeactivationPolicy{NumberOfFailures: 5, DaysInPast: 2}
 	w.Ordered, w.TimeoutSeconds, w.RateLimit = true, 12, 60
+	w.ContentType, w.PrettyPayload, w.CRCCheck = triggers.ContentTypeForm, true, true
+	w.Schedule = &triggers.Schedule{
+		Name: "every half minute", State: triggers.ScheduleEnabled, StartAt: f.clock.Now().Add(time.Hour), Frequency: "second", Interval: 30,
+	}
 	w.CheckCertificateRevocation, w.EnableCloudEventDelivery, w.Origin = true, true, "management-console"
 	w.CreatedBy, w.UpdatedBy = "ann", "bob"
 	w.UpdatedAt = f.clock.Now().Add(time.Second)
@@ -98,6 +102,12 @@ func testWebhookRevision(f *fixture) {
 			w.EncryptedHeaders = []triggers.Header{{Name: "Authorization", Value: triggers.NewSecret("b")}}
 		}, false},
 		{"format", func(w *triggers.Webhook) { w.Format = triggers.FormatPortal }, true},
+		{"content type", func(w *triggers.Webhook) { w.ContentType = triggers.ContentTypeForm }, true},
+		{"pretty payload", func(w *triggers.Webhook) { w.PrettyPayload = true }, true},
+		{"schedule", func(w *triggers.Webhook) {
+			w.Schedule = &triggers.Schedule{State: triggers.ScheduleDisabled, Frequency: "day", Interval: 1}
+		}, false},
+		{"challenge", func(w *triggers.Webhook) { w.CRCCheck = true }, false},
 	} {
 		before := w.Revision
 		test.change(w)
