@@ -170,7 +170,7 @@ func (s *Server) deactivateOrganisationWebhook(c echo.Context, key *triggers.API
 func (s *Server) switchOrganisationWebhook(c echo.Context, key *triggers.APIKey, done action, title string) error {
 	w, err := s.updateOrganisation(c, key, done, func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) })
 	if err != nil {
-		return inForm(err)
+		return inForm(err, formFields)
 	}
 	return s.succeeded(c, view{title: title, up: webhookLinks(c), down: []link{webhookLink(c, w)}})
 }

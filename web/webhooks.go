@@ -189,6 +189,13 @@ func (s *Server) update(
 	if err != nil {
 		return nil, err
 	}
+	return s.change(c, key, done, id, apply)
+}
+
+// change changes the webhook with the id, and notes who did it.
+func (s *Server) change(
+	c echo.Context, key *triggers.APIKey, done action, id triggers.WebhookID, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
 	ctx, change := audited(c, key, done, id.String())
 	w, err := s.config.Directory.Update(ctx, key.Tenant, id, func(w *triggers.Webhook) error {
 		before := *w
