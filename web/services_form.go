@@ -27,8 +27,12 @@ var serviceForeign = map[string]string{
 
 // serviceFields are the JSON API's names of what has another one in the form of a webhook of a service.
 var serviceFields = []otherName{
-	{"eventTypes", "changeTypes"}, {"secret", "signatureKey"}, {"url", "hookUrl"}, {"schedule.frequency", "scheduleInfo.recurrenceInfo.frequency"},
-	{"schedule.interval", "scheduleInfo.recurrenceInfo.interval"}, {"schedule", "scheduleInfo"},
+	{"eventTypes", "changeTypes"},
+	{"secret", "signatureKey"},
+	{"url", "hookUrl"},
+	{"schedule.frequency", "scheduleInfo.recurrenceInfo.frequency"},
+	{"schedule.interval", "scheduleInfo.recurrenceInfo.interval"},
+	{"schedule", "scheduleInfo"},
 }
 
 // read fills the webhook, and judges the result as one. What is not given stays.
