@@ -139,9 +139,10 @@ type Tenant struct {
 	PortalURL string // always ends in /
 	ServerURL string // for changesUrl; may be empty
 	// SingularSource has payloads say `item` where they say `items` otherwise, and likewise of the other resources, as portals of 2019 did.
-	SingularSource bool
-	Settings       PortalSettings // of its organisation webhooks
-	CreatedAt      time.Time
+	SingularSource  bool
+	Settings        PortalSettings  // of its organisation webhooks
+	ServiceSettings ServiceSettings // of the webhooks of its services
+	CreatedAt       time.Time
 }
 
 // Role says what a key may do in its tenant.

@@ -73,11 +73,16 @@ func (s *Server) askReceiver(c echo.Context, before, w *triggers.Webhook) error 
 	return err
 }
 
-// tryOut applies a change to a copy of the webhook that the path names, and asks the receiver what is then to be asked. It gives the copy.
-func (s *Server) tryOut(c echo.Context, key *triggers.APIKey, apply func(w *triggers.Webhook) error) (*triggers.Webhook, error) {
-	before, err := s.webhook(c, key)
+// tryOut applies a change to a copy of the webhook with the id, and asks the receiver what is then to be asked. It gives the copy.
+func (s *Server) tryOut(
+	c echo.Context, key *triggers.APIKey, id triggers.WebhookID, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
+	before, err := s.config.Directory.ByID(key.Tenant, id)
+	if err == nil && !owns(key, before) {
+		err = triggers.ErrNotFound
+	}
 	if err != nil {
-		return nil, err
+		return nil, s.webhookError("update", err)
 	}
 	w := *before
 	if err := apply(&w); err != nil {

@@ -126,3 +126,28 @@ func TestChallenges(t *testing.T) {
 	put(hookTo(secondURL, `,"enabled":true`))
 	require.Len(t, e.memory.proved, proved+2)
 }
+
+func TestReceiversOfServicesAreAsked(t *testing.T) {
+	e := newEdge(t, func(c *web.Config) { c.Reachability = web.ReachabilityRequire })
+	call := func(path, parameters string) map[string]any {
+		t.Helper()
+		return e.do(t, request{
+			method: "POST", path: "/server/admin/services/roads.FeatureServer/webhooks" + path, key: adminKey,
+			contentType: "application/x-www-form-urlencoded", body: "f=json&" + parameters,
+		}).json(t)
+	}
+	e.memory.reach = failing
+	refused := call("/create", "name=w&changeTypes=*&hookUrl="+firstURL)
+	require.Equal(t, "UNREACHABLE", refused["messageCode"])
+	require.Equal(t, []any{"hookUrl: the receiver could not be reached: the connection was refused"}, refused["messages"])
+	require.Empty(t, e.memory.webhooks)
+	e.memory.reach = nil
+	id := call("/create", "name=w&changeTypes=*&crcCheck=true&signatureKey=key&hookUrl="+firstURL)["id"].(string)
+	e.memory.prove = &delivery.HandshakeError{Reason: "the challenge was answered 404 Not Found"}
+	for path, parameters := range map[string]string{"/" + id + "/edit": "active=true", "/activateAll": ""} {
+		require.Equal(t, "CHALLENGE_FAILED", call(path, parameters)["messageCode"], path)
+	}
+	e.memory.prove = nil
+	require.Equal(t, "success", call("/activateAll", "")["status"])
+	require.Len(t, e.memory.proved, 3)
+}

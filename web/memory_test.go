@@ -38,6 +38,7 @@ type memory struct {
 	byName  map[string]delivery.Receipt
 	records []delivery.Record
 	hours   []delivery.HourCounts
+	health  map[uint32]delivery.Health
 	nextID  triggers.ID
 	calls   int
 	looks   int      // how many deliveries a page looks at before it stops; zero: all
@@ -483,6 +484,18 @@ func (m *memory) Hourly(_ context.Context, _, _ uint32, from, to time.Time) (fou
 	for _, h := range m.hours {
 		if h.Hour.Add(time.Hour).After(from) && h.Hour.Before(to) {
 			found = append(found, h)
+		}
+	}
+	return found, nil
+}
+
+func (m *memory) Health(_ context.Context, webhooks ...uint32) (map[uint32]delivery.Health, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[uint32]delivery.Health{}
+	for _, key := range webhooks {
+		if health, ok := m.health[key]; ok {
+			found[key] = health
 		}
 	}
 	return found, nil

@@ -166,10 +166,11 @@ var bases = map[string]map[string][]base{
 	}},
 	"createTenant": {"application/json": {
 		{body: `{"name":"harbour","portalId":"HARBOUR","portalUrl":"https://gis.example.com/portal/","serverUrl":"https://gis.example.com/server/",
-			"sourceNaming":"item","portalSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"featureServerMetricIntervalInMinutes":8}}`},
+			"sourceNaming":"item","portalSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"featureServerMetricIntervalInMinutes":8},
+			"serviceSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"numberOfFailures":3,"daysInPast":2}}`},
 	}},
 	"patchTenant": {
-		"application/json":             {{body: `{"serverUrl":"https://gis.example.com/server/","portalSettings":{"notificationAttempts":2}}`}},
+		"application/json":             {{body: `{"serverUrl":"https://gis.example.com/server/","portalSettings":{"notificationAttempts":2},"serviceSettings":{"daysInPast":7}}`}},
 		"application/merge-patch+json": {{body: `{"sourceNaming":"item"}`, present: true}},
 	},
 	"testWebhook": {"application/json": {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,7 +167,7 @@ func (s *Server) routes() []route {
 			list = append(list, r)
 		}
 	}
-	return append(list, s.sharingRoutes()...)
+	return slices.Concat(list, s.sharingRoutes(), s.servicesRoutes())
 }
 
 // What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
@@ -297,7 +298,7 @@ func rerouted(r *http.Request, prefix string) *http.Request {
 	if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 		path = rest
 	}
-	if surfaceAt(path) == sharing {
+	if surfaceAt(path) != plain {
 		path = strings.TrimSuffix(path, "/") // clients join addresses as it comes
 	}
 	u := *r.URL

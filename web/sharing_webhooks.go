@@ -131,7 +131,11 @@ func (s *Server) updateOrganisationWebhook(c echo.Context, key *triggers.APIKey)
 		f := form{parameters: p, server: s, w: w, before: &stored}
 		return f.read()
 	})
-	tried, err := s.tryOut(c, key, apply)
+	id, err := webhookParam(c)
+	if err != nil {
+		return err
+	}
+	tried, err := s.tryOut(c, key, id, apply)
 	if err != nil {
 		return err
 	}
@@ -175,7 +179,7 @@ func (s *Server) deactivateOrganisationWebhook(c echo.Context, key *triggers.API
 func (s *Server) switchOrganisationWebhook(c echo.Context, key *triggers.APIKey, done action, title string) error {
 	w, err := s.update(c, key, done, ofOrganisationOnly(func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) }))
 	if err != nil {
-		return inForm(err)
+		return inForm(err, formFields)
 	}
 	return s.succeeded(c, view{title: title, up: webhookLinks(c), down: []link{webhookLink(c, w)}})
 }

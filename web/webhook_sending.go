@@ -9,25 +9,15 @@ import (
 	"portalhook/triggers"
 )
 
-// The spellings of payloadFormat.
-const (
-	payloadJSON   = "json"
-	payloadPretty = "pjson"
-)
-
 func (d *draft) readPayloadFormat(field string, value jsontext.Value) error {
 	format, err := textOf(field, value)
 	if err != nil {
 		return err
 	}
-	d.w.PrettyPayload = format == payloadPretty
-	return checkPayloadFormat(field, format)
-}
-
-func checkPayloadFormat(field, format string) error {
-	if format != payloadJSON && format != payloadPretty {
-		return triggers.Invalid(triggers.CodeOutOfRange, field, "the payload format is %s or %s, not %q", payloadJSON, payloadPretty, format)
+	if format != string(formatJSON) && format != string(formatPretty) {
+		return triggers.Invalid(triggers.CodeOutOfRange, field, "the payload format is %s or %s, not %q", formatJSON, formatPretty, format)
 	}
+	d.w.PrettyPayload = format == string(formatPretty)
 	return nil
 }
 
@@ -83,14 +73,18 @@ func dateOf(field string, value jsontext.Value) (time.Time, error) {
 	return date.UTC().Truncate(time.Millisecond), nil
 }
 
+func writePayloadFormat(o *object, w *triggers.Webhook) {
+	format := formatJSON
+	if w.PrettyPayload {
+		format = formatPretty
+	}
+	o.text("payloadFormat", string(format))
+}
+
 // writeSending writes how payloads are sent: when, and as what.
 func writeSending(o *object, w *triggers.Webhook) {
 	o.text("contentType", cmp.Or(w.ContentType, triggers.ContentTypeJSON))
-	format := payloadJSON
-	if w.PrettyPayload {
-		format = payloadPretty
-	}
-	o.text("payloadFormat", format)
+	writePayloadFormat(o, w)
 	if s := w.Schedule; s != nil {
 		o.object("schedule", func(o *object) {
 			o.text("name", s.Name)

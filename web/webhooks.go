@@ -184,26 +184,34 @@ func (s *Server) turn(w *triggers.Webhook, on bool) error {
 	return w.Validate(s.config.Targets)
 }
 
-// update changes the webhook that the path names, after its receiver has been asked what is to be asked, and notes who did it. Apply is called
-// twice, with copies.
+// update changes the webhook that the path names, as change does.
 func (s *Server) update(
 	c echo.Context, key *triggers.APIKey, done action, apply func(w *triggers.Webhook) error,
 ) (*triggers.Webhook, error) {
-	tried, err := s.tryOut(c, key, apply)
+	id, err := webhookParam(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.change(c, key, done, id, apply)
+}
+
+// change changes the webhook with the id, after its receiver has been asked what is to be asked, and notes who did it. Apply is called twice,
+// with copies.
+func (s *Server) change(
+	c echo.Context, key *triggers.APIKey, done action, id triggers.WebhookID, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
+	tried, err := s.tryOut(c, key, id, apply)
 	if err != nil {
 		return nil, err
 	}
 	return s.save(c, key, done, tried, apply)
 }
 
-// save changes the webhook that the path names as it was tried out.
+// save changes a webhook as it was tried out.
 func (s *Server) save(
 	c echo.Context, key *triggers.APIKey, done action, tried *triggers.Webhook, apply func(w *triggers.Webhook) error,
 ) (*triggers.Webhook, error) {
-	id, err := webhookParam(c)
-	if err != nil {
-		return nil, err
-	}
+	id := tried.ID
 	ctx, change := audited(c, key, done, id.String())
 	w, err := s.config.Directory.Update(ctx, key.Tenant, id, func(w *triggers.Webhook) error {
 		before := *w

@@ -338,6 +338,9 @@ func testTenant(f *fixture) {
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	tenant.Name, tenant.ServerURL = "renamed", ""
 	tenant.SingularSource, tenant.Settings = true, triggers.PortalSettings{TimeoutSeconds: 60, PauseSeconds: 1, MetricMinutes: 7}
+	tenant.ServiceSettings = triggers.ServiceSettings{
+		Attempts: 1, TimeoutSeconds: 2, PauseSeconds: 3, DeactivationPolicy: triggers.DeactivationPolicy{NumberOfFailures: 4, DaysInPast: 5},
+	}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	f.store = f.reopen()
 	tenants, err = f.store.Tenants(f.Context())
@@ -378,6 +381,7 @@ func testTenantURL(f *fixture) {
 
 	// What attempts go by is in no revision; how payloads name things is.
 	moved.Settings = triggers.PortalSettings{Attempts: 5, PauseSeconds: 9, MetricMinutes: 1}
+	moved.ServiceSettings = triggers.DefaultServiceSettings
 	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
 	require.Equal(f, first, f.find(first))
 	moved.SingularSource = true
