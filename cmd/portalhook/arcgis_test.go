@@ -170,6 +170,8 @@ func TestEveryServiceTrigger(t *testing.T) {
 				path = url.PathEscape(service.Folder) + "/" + path
 			}
 			form := url.Values{"hookUrl": {s.receiver}, "signatureKey": {subscribed.Secret}, "active": {"true"}}
+			form.Set("contentType", subscribed.ContentType)
+			form.Set("payloadFormat", subscribed.PayloadFormat)
 			if service.Kind == triggers.FeatureServices {
 				form.Set("changeTypes", strings.Join(one.ChangeTypes(), ","))
 				kinds[form.Get("changeTypes")] = true
