@@ -97,7 +97,7 @@ func (d *Dispatcher) judgeAll() map[*entry]failure {
 			continue
 		}
 		at := d.clock.Now()
-		if e.webhook.Load().Deactivation == nil {
+		if d.directory.policyOf(e.webhook.Load()) == nil {
 			at = health.Exhausted[len(health.Exhausted)-1]
 		}
 		noted[e] = failure{at: at}
@@ -127,7 +127,7 @@ func (d *Dispatcher) judge(noted map[*entry]failure) (failed map[*entry]failure)
 		if !ok {
 			continue
 		}
-		verdict := of.Judge(w.Deactivation, one.at)
+		verdict := of.Judge(d.directory.policyOf(w), one.at)
 		d.warn(e, w, verdict.Percent)
 		if verdict.Off {
 			d.condemn(e, one)
@@ -158,7 +158,7 @@ func (d *Dispatcher) condemn(e *entry, one failure) {
 			return "", "", err
 		}
 		of := health[present.Key]
-		verdict := of.Judge(present.Deactivation, one.at)
+		verdict := of.Judge(d.directory.policyOf(present), one.at)
 		if !verdict.Off {
 			return "", "", errChanged
 		}

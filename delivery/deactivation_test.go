@@ -107,6 +107,45 @@ func Test24RepeatedFailureSwitchesOff(t *testing.T) {
 	})
 }
 
+// TestServicesGoByTheirSettings: attempts for a webhook of a service, and what switches it off, are the tenant's settings of services, as they
+// are when it fails.
+func TestServicesGoByTheirSettings(t *testing.T) {
+	w := &wire{answer: always(500)}
+	inLeaps(t, w, func(h *house, _ *ledger, days *leap) {
+		t := h.t
+		set := func(attempts, failures int) {
+			tenant := h.directory.Tenant(h.tenant)
+			tenant.ServiceSettings = triggers.ServiceSettings{
+				Attempts: attempts, TimeoutSeconds: 5, PauseSeconds: 3, DeactivationPolicy: triggers.DeactivationPolicy{NumberOfFailures: failures, DaysInPast: 2},
+			}
+			require.NoError(t, h.directory.SaveTenant(context.Background(), &tenant))
+		}
+		portal := func(w *triggers.Webhook) { w.Retry = triggers.Retry{Profile: triggers.RetryPortal} }
+		set(2, 3)
+		service := h.subscribe("https://a.example.com/hook", portal, "/services/roads/FeatureServer/FeaturesCreated")
+		both := h.subscribe("https://b.example.com/hook", portal, "/services/roads/FeatureServer/FeaturesCreated", "/items/none")
+		fail := func() {
+			h.emit(event(t, "/services/roads/FeatureServer/FeaturesCreated"))
+			days.pass(time.Minute)
+			pass(30 * time.Second)
+		}
+		fail()
+		require.Len(t, w.all(), 2+3, "the organisation's settings still say three")
+		set(1, 3)
+		fail()
+		require.Len(t, w.all(), 5+1+3)
+		require.True(t, h.present(service).Enabled)
+		set(1, 2)
+		require.True(t, h.present(service).Enabled, "only a failure is judged")
+		fail()
+		off := h.present(service)
+		require.False(t, off.Enabled)
+		require.Equal(t, "FAILURES", off.DisabledReasonCode)
+		require.Contains(t, off.DisabledReason, "3 deliveries ran out of attempts within 2 days")
+		require.True(t, h.present(both).Enabled, "the standard rule knows no numbers")
+	})
+}
+
 // The standard rule: nothing but failures for five days, at least one delivery given up.
 func TestFiveDaysOfFailuresSwitchOff(t *testing.T) {
 	w := &wire{answer: always(500)}

@@ -278,7 +278,7 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 	before := d.Tenant(stored.Key)
 	d.tenants.Store(stored.Key, &stored)
 	if !TellsOtherwise(&before, &stored) {
-		if stored.Settings != before.Settings {
+		if stored.Settings != before.Settings || stored.ServiceSettings != before.ServiceSettings {
 			d.retarget(stored.Key)
 		}
 		return nil
@@ -325,6 +325,12 @@ func (d *Directory) lockOf(id triggers.WebhookID) *sync.Mutex {
 	return &d.saving[int(id[15])%len(d.saving)]
 }
 
+// policyOf is the rule by which a webhook is switched off; nil is the standard one.
+func (d *Directory) policyOf(w *triggers.Webhook) *triggers.DeactivationPolicy {
+	tenant := d.Tenant(w.Tenant)
+	return tenant.PolicyFor(w)
+}
+
 // targetOf is what attempts for the entry's present webhook need.
 func (d *Directory) targetOf(e *entry) *target {
 	w := e.webhook.Load()
@@ -332,7 +338,7 @@ func (d *Directory) targetOf(e *entry) *target {
 		return t
 	}
 	tenant := d.Tenant(w.Tenant)
-	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud), tenant.Settings)
+	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud), tenant.SettingsFor(w))
 	e.target.Store(t)
 	return t
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -66,6 +65,7 @@ type Dispatcher struct {
 	settler   *settler
 	notices   notices
 	failures  failures
+	intervals intervals
 
 	// sending is the context of every attempt: it ends when a shutdown runs out of time.
 	sending    context.Context //nolint:containedctx // it is the life of the sends, not of a call
@@ -74,7 +74,7 @@ type Dispatcher struct {
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
-	background sync.WaitGroup // the claim loop, the notices', the judge and the disk's watch
+	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges' and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
@@ -106,6 +106,7 @@ func New(config Config) *Dispatcher {
 		trials:    newTrials(),
 		notices:   notices{wake: make(chan struct{}, 1)},
 		failures:  failures{wake: make(chan struct{}, 1)},
+		intervals: intervals{wake: make(chan struct{}, 1), ends: make(map[int64]int)},
 		shares:    shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
@@ -145,8 +146,10 @@ func (d *Dispatcher) Start() {
 	d.mu.Unlock()
 	d.settler.start()
 	d.background.Go(d.claimLoop)
+	d.background.Go(d.intervalLoop)
 	d.background.Go(d.tellLoop)
 	d.background.Go(d.judgeLoop)
+	d.background.Go(d.challengeLoop)
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}
@@ -183,8 +186,8 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 		return nil, nil
 	}
 	p := d.scratch.Get().(*plan)
-	at := d.clock.Now().Truncate(time.Millisecond)
-	if err := d.plan(p, tenant, events, at); err != nil {
+	at, err := d.planNow(p, tenant, events)
+	if err != nil {
 		p.reset()
 		d.scratch.Put(p)
 		return nil, err
@@ -194,6 +197,9 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 	}
 	// The commit is waited for whatever becomes of the caller: only its answer tells what was leased to us.
 	receipts, err := d.queue.Enqueue(context.WithoutCancel(ctx), p.acceptances)
+	if p.members {
+		d.intervals.leave(p.planned)
+	}
 	if err != nil {
 		d.cancelReservations(p)
 		return nil, d.enqueueError(err) // p is left to the collector, since the queue may not have let go of it

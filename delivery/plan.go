@@ -16,6 +16,7 @@ type plan struct {
 	entries     []planned // beside planned
 	acceptances []Acceptance
 	ends        []int // where each event's part of planned ends
+	members     bool  // some of planned are members of an interval, and counted in there
 }
 
 // planned is what Dispatch remembers of a planned delivery.
@@ -26,11 +27,26 @@ type planned struct {
 }
 
 func (p *plan) reset() {
-	p.hits, p.ends = p.hits[:0], p.ends[:0]
+	p.hits, p.ends, p.members = p.hits[:0], p.ends[:0], false
 	clear(p.planned)
 	clear(p.entries)
 	clear(p.acceptances)
 	p.planned, p.entries, p.acceptances = p.planned[:0], p.entries[:0], p.acceptances[:0]
+}
+
+// planNow works out what each event leads to when it is accepted now, and counts members of intervals in: whoever calls it has them leave.
+func (d *Dispatcher) planNow(p *plan, tenant uint32, events []*triggers.Event) (at time.Time, err error) {
+	for again := range replans + 1 {
+		at = d.clock.Now().Truncate(time.Millisecond)
+		if err := d.plan(p, tenant, events, at); err != nil {
+			return at, err
+		}
+		if !p.members || d.intervals.enter(p.planned, again == replans) {
+			break
+		}
+		p.reset()
+	}
+	return at, nil
 }
 
 // plan works out what each event leads to.
@@ -53,7 +69,7 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 		p.hits = d.table.Match(tenant, &event.URI, p.hits[:0])
 		properties := propertiesOf{body: body}
 		for _, hit := range p.hits {
-			d.planOne(p, hit, event, &properties)
+			d.planOne(p, hit, event, &properties, at)
 		}
 		p.ends = append(p.ends, len(p.planned))
 		if len(p.planned) > maxPlanned {
@@ -70,7 +86,7 @@ func (d *Dispatcher) plan(p *plan, tenant uint32, events []*triggers.Event, at t
 
 // planOne plans a delivery for a hit, or none when the webhook's level or filter holds the event back, or it was deleted or switched off
 // by hand meanwhile.
-func (d *Dispatcher) planOne(p *plan, hit router.Hit, event *triggers.Event, properties *propertiesOf) {
+func (d *Dispatcher) planOne(p *plan, hit router.Hit, event *triggers.Event, properties *propertiesOf, at time.Time) {
 	e := d.directory.byKey.get(hit.Webhook)
 	if e == nil {
 		return
@@ -80,9 +96,10 @@ func (d *Dispatcher) planOne(p *plan, hit router.Hit, event *triggers.Event, pro
 	if !listens(w) || len(w.Triggers) == 0 {
 		return
 	}
-	state := Waiting
+	state, interval := Waiting, time.Time{}
 	switch w.Admit(event, properties.of(w)) {
 	case triggers.Admitted:
+		interval = intervalOf(w, event, at)
 	case triggers.HeldByState: // by the server, since it listens
 		state = Skipped
 	case triggers.HeldByLevel, triggers.HeldByFilter:
@@ -94,7 +111,10 @@ func (d *Dispatcher) planOne(p *plan, hit router.Hit, event *triggers.Event, pro
 		// A save that is not yet acknowledged may have shortened the list since the match.
 		Trigger: min(hit.Trigger, uint8(len(w.Triggers)-1)), //nolint:gosec // at most 100
 		State:   state,
+		// What is collected goes out at the end of its interval, whatever becomes of the schedule.
+		Interval: interval,
 	})
+	p.members = p.members || !interval.IsZero()
 	p.entries = append(p.entries, planned{entry: e, target: to})
 }
 
@@ -125,7 +145,7 @@ func (d *Dispatcher) reserveFor(p *plan, event int, now time.Time) {
 	for i := from; i < to; i++ {
 		one := &p.entries[i]
 		w := one.target.webhook
-		if p.planned[i].State != Waiting || w.Ordered || one.target.schedule.First() > 0 {
+		if p.planned[i].State != Waiting || !p.planned[i].Interval.IsZero() || w.Ordered || one.target.schedule.First() > 0 {
 			continue
 		}
 		l := d.laneOf(one.entry, one.target)
@@ -192,7 +212,7 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 			switch {
 			case one.lane != nil && receipts[event].Duplicate:
 				d.shares.cancel(one.lane, 1)
-			case one.lane == nil && !receipts[event].Duplicate && p.planned[i].State == Waiting:
+			case one.lane == nil && !receipts[event].Duplicate && p.planned[i].State == Waiting && p.planned[i].Interval.IsZero():
 				if l := d.laneOf(one.entry, one.target); l != nil { // else it was deleted meanwhile
 					d.pass.mark(l)
 					nudge = nudge || d.shares.room(l, at) > 0

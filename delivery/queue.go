@@ -32,17 +32,34 @@ type Queue interface {
 	// Resend makes a new delivery of the same bytes, leased to this node, from one of the tenant's; the error is
 	// triggers.ErrNotFound when there is none. It is settled like any other.
 	Resend(ctx context.Context, tenant uint32, id triggers.ID, now time.Time) (Claimed, error)
-	// CloseIntervals makes one delivery of each closed interval's members (Planned.Interval), waiting to be claimed, and
-	// says how many it made.
+	// CloseIntervals makes the deliveries of the intervals that have ended (Planned.Interval), waiting to be claimed, and says how many: of each
+	// webhook and interval one for each TogetherOf, with the members in the order of their ids, the revision and the trigger of the last one, or
+	// several where they are more than one delivery may have. A member that comes after that makes another. What was made before an error stays.
 	CloseIntervals(ctx context.Context, now time.Time) (int, error)
 	// Health is that of webhooks, by their keys, of all when none is given; those that have not failed are left out. It begins anew
 	// when UpdateWebhook switches a webhook on, and ends with the webhook.
 	Health(ctx context.Context, webhooks ...uint32) (map[uint32]Health, error)
 }
 
+// The bounds of one delivery of an interval: its events, and their bodies in bytes, but for a single one.
+const (
+	MaxMembers     = 1000
+	MaxMemberBytes = 1 << 20
+)
+
+// TogetherOf names what an interval's events come together by: those of one service in one delivery, and all others in one, which is empty.
+func TogetherOf(uri *triggers.URI) string {
+	switch payload.FamilyOf(uri) {
+	case payload.FeatureService, payload.Geoprocessing:
+		return LineOf(uri, nil)
+	default:
+		return ""
+	}
+}
+
 // LineOf names what an event's deliveries to an ordered webhook keep their order among: the thing that the event is about, for a cloud type
-// that of data.id in the body, which is payload.Render's. Events about nothing that has an id are in one line, which is empty; the
-// deliveries that CloseIntervals makes are too, whatever they tell of.
+// that of data.id in the body, which is payload.Render's. Events about nothing that has an id are in one line, which is empty. The line of
+// a delivery that CloseIntervals makes is TogetherOf.
 func LineOf(uri *triggers.URI, body []byte) string {
 	resource, id := uri.Resource.String(), uri.Key()
 	if uri.Resource == triggers.CloudTypes {

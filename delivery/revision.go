@@ -29,6 +29,8 @@ func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant, legacyCloud bool) 
 		PortalID:    tenant.PortalID,
 
 		SingularSource: tenant.SingularSource,
+		Form:           w.ContentType == triggers.ContentTypeForm,
+		Pretty:         w.PrettyPayload,
 
 		LegacyCloud: legacyCloud,
 		Format:      formatOf(w),

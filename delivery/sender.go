@@ -212,7 +212,10 @@ func (s *sender) request(to *target, it *shipment, attempt *Attempt) (*http.Requ
 		ID:      it.header(),
 		At:      attempt.StartedAt,
 		Body:    body,
-		Cloud:   len(it.events) > 0 && payload.FamilyOf(&it.events[0].URI) == payload.Cloud,
+
+		ContentType: it.revision.ContentType(),
+
+		Cloud: len(it.events) > 0 && payload.FamilyOf(&it.events[0].URI) == payload.Cloud,
 	})
 	// Values are cut from one array; without custom headers the map has no more entries than fit into its smallest form.
 	values := make([]string, 0, 3+len(signed))

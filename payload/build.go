@@ -17,11 +17,8 @@ var ErrNoEvents = errors.New("payload without events")
 // ErrFormat says that the events cannot stand in one payload of the revision's format, or that there is no such format.
 var ErrFormat = errors.New("no payload of this format")
 
-// ContentType is the media type of what Build makes for the revision. It is the same for every format: receivers of CloudEvents
-// too are sent application/json, as Qlik Cloud does.
-func (r *Revision) ContentType() string { return "application/json" }
-
-// Build appends to dst the body of a delivery: compact JSON without a trailing newline. It depends on nothing but its arguments,
+// Build appends to dst the body of a delivery: compact JSON without a trailing newline, indented JSON where the revision is Pretty, and either in
+// the field payload of a form where it is a Form. It depends on nothing but its arguments,
 // so that a body is never stored: the same revision, time and events give the same bytes for ever. At is the moment the payload
 // was built, printed in milliseconds where the form has a place for it; the events stand in the order given.
 //
@@ -32,13 +29,20 @@ func Build(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, err
 	if len(events) == 0 {
 		return dst, ErrNoEvents
 	}
+	before := len(dst)
+	var err error
 	switch rev.Builder {
 	case 1:
-		return buildVersion1(dst, rev, at, events)
+		dst, err = buildVersion1(dst, rev, at, events)
 	case Version:
-		return buildVersion2(dst, rev, at, events)
+		dst, err = buildVersion2(dst, rev, at, events)
+	default:
+		err = fmt.Errorf("payload builder %d is not known; this is %d", rev.Builder, Version)
 	}
-	return dst, fmt.Errorf("payload builder %d is not known; this is %d", rev.Builder, Version)
+	if err != nil {
+		return dst, err
+	}
+	return rev.dress(dst, before)
 }
 
 // buildVersion1 knew the portal's envelope only.

@@ -93,6 +93,9 @@ type Revision struct {
 	PortalID string `json:"portalId,omitzero"`
 	// SingularSource is the tenant's: `item` in place of `items` as the source of a portal's events, and likewise of the others.
 	SingularSource bool `json:"singularSource,omitzero"`
+	// Form puts the JSON into the field payload of a form, Pretty indents it.
+	Form   bool `json:"form,omitzero"`
+	Pretty bool `json:"pretty,omitzero"`
 
 	Triggers []string `json:"triggers"`
 	URL      string   `json:"url"`
@@ -105,7 +108,7 @@ func (r *Revision) Equal(other *Revision) bool {
 	return r.Builder == other.Builder && r.WebhookID == other.WebhookID && r.WebhookName == other.WebhookName &&
 		r.PortalURL == other.PortalURL && r.Format == other.Format && r.EnableCloudEventDelivery == other.EnableCloudEventDelivery &&
 		r.LegacyCloud == other.LegacyCloud && r.ServerURL == other.ServerURL && r.PortalID == other.PortalID && r.URL == other.URL &&
-		r.SingularSource == other.SingularSource &&
+		r.SingularSource == other.SingularSource && r.Form == other.Form && r.Pretty == other.Pretty &&
 		slices.Equal(r.Triggers, other.Triggers) && slices.Equal(r.Headers, other.Headers)
 }
 

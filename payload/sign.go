@@ -38,14 +38,16 @@ type Signing struct {
 	ID      string    // the delivery's id: no dot in it, so that the signed text reads one way only
 	At      time.Time // of the attempt
 	Body    []byte    // as it goes on the wire
-	Cloud   bool      // the Qlik header in place of Esri's
+	// ContentType is the body's. Of a form, the families' own signatures cover the JSON in the field payload.
+	ContentType string
+	Cloud       bool // the Qlik header in place of Esri's
 }
 
 // Sign gives the headers of one attempt as pairs of name and value, in a fixed order. Every delivery has an id and a timestamp, by
 // which receivers drop what they have seen; one with a secret has the Standard Webhooks signature and its family's own.
 //
-// Standard Webhooks signs `<id>.<timestamp>.<body>` with each secret's Key. The families' own signatures cover the body alone, by
-// the text of the present secret; they know of no rotation.
+// Standard Webhooks signs `<id>.<timestamp>.<body>` with each secret's Key. The families' own signatures cover the body alone, or the JSON
+// in a form's, by the text of the present secret; they know of no rotation.
 func Sign(s Signing) [][2]string {
 	timestamp := strconv.FormatInt(s.At.Unix(), 10)
 	headers := make([][2]string, 0, 5)
@@ -75,22 +77,23 @@ func Sign(s Signing) [][2]string {
 	end := len(values)
 
 	present := s.Secrets[0].Reveal()
-	text = append(text[:sha256.BlockSize], s.Body...)
+	covered, _ := own(s.ContentType, s.Body)
+	text = append(text[:sha256.BlockSize], covered...)
 	sum := mac([]byte(present), text)
 	if cap(text) <= keptText {
 		*pooled = text
 	}
 	texts.Put(pooled)
 
-	own := HeaderEsri
+	family := HeaderEsri
 	if s.Cloud {
-		own = HeaderQlik
+		family = HeaderQlik
 		values = hex.AppendEncode(values, sum[:])
 	} else {
 		values = base64.StdEncoding.AppendEncode(append(values, esriPrefix...), sum[:])
 	}
 	both := string(values)
-	headers = append(headers, [2]string{HeaderSignature, both[:end]}, [2]string{own, both[end:]})
+	headers = append(headers, [2]string{HeaderSignature, both[:end]}, [2]string{family, both[end:]})
 	if s.Plain && !s.Cloud {
 		headers = append(headers, [2]string{HeaderSecret, present})
 	}

@@ -37,6 +37,7 @@ func toldRevision(w *testdata.Webhook) *payload.Revision {
 		Builder: payload.Version, WebhookID: id, WebhookName: w.Name, Format: triggers.Format(w.Format), EnableCloudEventDelivery: true,
 		PortalURL: testdata.PortalURL, PortalID: testdata.PortalID, ServerURL: testdata.ServerURL,
 	}
+	rev.Form, rev.Pretty = w.ContentType == triggers.ContentTypeForm, w.PayloadFormat == "pjson"
 	if rev.Format == "" {
 		rev.Format = triggers.FormatAuto
 	}
@@ -77,7 +78,9 @@ func TestStories(t *testing.T) {
 			}
 			for name, want := range story.Requests {
 				require.Equal(t, string(want), bodies[name], name)
-				requireCompact(t, want)
+				if rev := toldRevision(story.Webhook(name)); !rev.Form && !rev.Pretty {
+					requireCompact(t, want)
+				}
 			}
 		})
 	}

@@ -98,8 +98,12 @@ func checkEsri(r Received, value string) error {
 	if !ok {
 		return ErrSignature
 	}
+	covered, ok := own(r.Header("Content-Type"), r.Body)
+	if !ok {
+		return ErrSignature
+	}
 	return r.any(func(secret triggers.Secret) bool {
-		return sameBase64(encoded, hmacOf([]byte(secret.Reveal()), r.Body))
+		return sameBase64(encoded, hmacOf([]byte(secret.Reveal()), covered))
 	})
 }
 

@@ -18,7 +18,7 @@ const (
   (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches, heard_by) VALUES `
 	insertWork = `INSERT INTO work
   (id, tenant, webhook, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first) VALUES `
-	insertMember = `INSERT INTO member (webhook, until_ms, event, tenant, revision, trigger) VALUES `
+	insertMember = `INSERT INTO member (event, webhook, until_ms, line, size, tenant, revision, trigger) VALUES `
 )
 
 // sameIdentity looks for sixteen identities at once in the tables of a day. The join is crossed so that they are looked up in the
@@ -262,11 +262,12 @@ func (w *writer) plan(a *delivery.Acceptance, event triggers.ID, i int, accepted
 	case fateCancelled:
 		return w.end(id, newLease(a.Tenant, p, event, accepted), ending{state: delivery.Cancelled, reason: reasonDeleted, ended: accepted})
 	case fateMember:
-		members, err := w.db.insert(insertMember, "", 6)
+		members, err := w.db.insert(insertMember, "", 8)
 		if err != nil {
 			return err
 		}
-		return members.add(int64(p.Webhook), unixMilli(p.Interval), int64(event), int64(a.Tenant), p.Revision, int64(p.Trigger))
+		return members.add(int64(event), int64(p.Webhook), unixMilli(p.Interval), delivery.TogetherOf(&a.Event.URI), int64(len(a.Body)),
+			int64(a.Tenant), p.Revision, int64(p.Trigger))
 	case fateLeased:
 		return w.addWork(id, newLease(a.Tenant, p, event, accepted), nil)
 	case fateWaiting:

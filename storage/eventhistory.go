@@ -113,11 +113,14 @@ func (s *Store) ofInterval(ctx context.Context, tx *sql.Tx, event *delivery.Even
 			return s.record(ctx, tx, row)
 		}
 	}
-	record := &delivery.Record{Tenant: event.Tenant, Webhook: m.webhook, EventID: event.ID, State: delivery.Waiting, DueAt: timeOf(m.until)}
-	var waits bool
-	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member WHERE until_ms = ? AND webhook = ? AND event = ?)`,
-		m.until, m.webhook, int64(event.ID)).Scan(&waits)
-	if err == nil && !waits {
+	record := &delivery.Record{Tenant: event.Tenant, Webhook: m.webhook, EventID: event.ID, State: delivery.Waiting}
+	var until int64 // the clock may have been set since
+	err = tx.QueryRowContext(ctx, `SELECT until_ms FROM member WHERE event = ? AND webhook = ?`, int64(event.ID), m.webhook).Scan(&until)
+	switch {
+	case err == nil:
+		record.DueAt = timeOf(until)
+	case errors.Is(err, sql.ErrNoRows):
+		err = nil
 		record.State, record.Reason, record.DueAt = delivery.Cancelled, reasonDeleted, time.Time{}
 	}
 	return record, err

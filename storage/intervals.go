@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
 const (
-	closedIntervals = `SELECT DISTINCT until_ms, webhook FROM member WHERE until_ms <= ? ORDER BY until_ms, webhook`
-	intervalMembers = `SELECT event, tenant, revision, trigger FROM member WHERE until_ms = ? AND webhook = ? ORDER BY event`
-	deleteInterval  = `DELETE FROM member WHERE until_ms = ? AND webhook = ?`
+	firstInterval   = `SELECT min(until_ms) FROM member`
+	intervalMembers = `SELECT until_ms, webhook, line, event, size, tenant, revision, trigger FROM member WHERE until_ms <= ?
+  ORDER BY until_ms, webhook, line, event LIMIT ?`
+	deleteMember = `DELETE FROM member WHERE event = ? AND webhook = ?`
 	// deleteMembers looks a webhook up in each interval that is open, whosever it is: the key begins with the interval.
 	deleteMembers = `WITH RECURSIVE open (until) AS (SELECT min(until_ms) FROM member
     UNION ALL SELECT (SELECT min(until_ms) FROM member WHERE until_ms > until) FROM open WHERE until IS NOT NULL)
@@ -20,96 +22,133 @@ const (
 	insertEventOf = `INSERT INTO delivery_event (delivery, event) VALUES `
 )
 
-// interval is the time until which a scheduled webhook collects events for one delivery.
-type interval struct {
+// closedAtOnce is how many members are put into deliveries in one transaction, so that others need not wait for all of them. It is more than
+// one delivery may have.
+const closedAtOnce = 4 * delivery.MaxMembers
+
+// group is members of a closed interval that go into one delivery.
+type group struct {
 	until    int64
 	webhook  uint32
-	delivery triggers.ID // that was made at its end
+	line     string
+	tenant   uint32
+	revision int64 // of the last member, like trigger
+	trigger  uint8
+	events   []triggers.ID
+	size     int
+	delivery triggers.ID
 }
 
-// CloseIntervals implements delivery.Queue: all in one transaction, so that an event is a member of its interval or in the
-// interval's delivery, and never both or neither. A delivery has the revision and the trigger of its last member.
+// takes reports whether one more member still goes into the group.
+func (g *group) takes(until int64, webhook uint32, line string, size int) bool {
+	return g.until == until && g.webhook == webhook && g.line == line && len(g.events) < delivery.MaxMembers && g.size+size <= delivery.MaxMemberBytes
+}
+
+// CloseIntervals implements delivery.Queue: some groups in each transaction, but every group in one, so that an event is a member of its
+// interval or in the interval's delivery, and never both or neither.
 func (s *Store) CloseIntervals(ctx context.Context, now time.Time) (int, error) {
 	made := 0
-	err := s.write(ctx, func(w *writer) error {
-		var err error
-		made, err = w.closeIntervals(now.UnixMilli())
-		return commitError(err)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("close intervals: %w", err)
+	for more := true; more; {
+		err := s.write(ctx, func(w *writer) error {
+			var n int
+			var err error
+			n, more, err = w.closeIntervals(now.UnixMilli())
+			made += n
+			return commitError(err)
+		})
+		if err != nil {
+			return made, fmt.Errorf("close intervals: %w", err)
+		}
 	}
 	return made, nil
 }
 
-func (w *writer) closeIntervals(now int64) (int, error) {
-	if err := w.prepareDays(); err != nil {
-		return 0, err
+// closeIntervals makes some deliveries, and says whether there may be more to make.
+func (w *writer) closeIntervals(now int64) (made int, more bool, err error) {
+	first, err := w.db.integer(firstInterval)
+	if err != nil || first == 0 || first > now {
+		return 0, false, err
 	}
-	var closed []interval
-	var made []heard
-	err := w.db.transaction(func() error {
-		closed, made = closed[:0], made[:0]
-		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
-			closed = append(closed, interval{until: integer(row[0]), webhook: uint32(integer(row[1]))}) //nolint:gosec // written from one
-			return nil
-		}, now)
-		if err != nil {
+	if err := w.prepareDays(); err != nil {
+		return 0, false, err
+	}
+	var groups []group
+	var told []heard
+	err = w.db.transaction(func() error {
+		told = told[:0]
+		if groups, more, err = w.closedGroups(now); err != nil {
 			return err
 		}
-		for i := range closed {
-			h, err := w.closeInterval(&closed[i])
+		for i := range groups {
+			h, err := w.closeGroup(&groups[i])
 			if err != nil {
 				return err
 			}
-			made = append(made, h)
+			told = append(told, h)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	for _, i := range closed {
-		if o := w.ordered[i.webhook]; o != nil {
-			o.add("", i.delivery, i.until)
-			w.markFirst(i.webhook)
+	for i := range groups {
+		g := &groups[i]
+		if o := w.ordered[g.webhook]; o != nil {
+			o.add(g.line, g.delivery, g.until)
+			w.markFirst(g.webhook)
 			continue
 		}
-		w.turns.mark(i.webhook, i.until)
+		w.turns.mark(g.webhook, g.until)
 	}
-	for _, h := range made {
+	for _, h := range told {
 		w.indexDelivery(h)
 	}
-	w.store.openWork.Add(int64(len(closed)))
-	return len(closed), nil
+	w.store.openWork.Add(int64(len(groups)))
+	return len(groups), more, nil
 }
 
-func (w *writer) closeInterval(i *interval) (heard, error) {
-	id := w.ids.draw(1)
-	i.delivery = id
-	events, err := w.db.insert(insertEventOf, "", 2)
-	if err != nil {
-		return heard{}, err
-	}
-	l := lease{webhook: i.webhook, built: i.until}
-	err = w.db.each(intervalMembers, "", 4, func(row []driver.Value) error {
-		event := integer(row[0])
-		if l.members == 0 {
-			l.event = triggers.ID(event)
+// closedGroups reads members of closed intervals. More is true when there are others; the last group, which may not be whole, is then left
+// to them.
+func (w *writer) closedGroups(now int64) (groups []group, more bool, err error) {
+	rows := 0
+	err = w.db.each(intervalMembers, "", 8, func(row []driver.Value) error {
+		rows++
+		until, webhook := integer(row[0]), uint32(integer(row[1])) //nolint:gosec // this and the following were written from such types
+		line, size := textOf(row[2]), int(integer(row[4]))
+		if len(groups) == 0 || !groups[len(groups)-1].takes(until, webhook, line, size) {
+			groups = append(groups, group{until: until, webhook: webhook, line: line})
 		}
-		l.members++
-		l.tenant, l.revision = uint32(integer(row[1])), integer(row[2]) //nolint:gosec // written from such types
-		l.trigger = uint8(integer(row[3]))                              //nolint:gosec // as above
-		return events.add(int64(id), event)
-	}, i.until, int64(i.webhook))
+		g := &groups[len(groups)-1]
+		g.events, g.size = append(g.events, triggers.ID(integer(row[3]))), g.size+size
+		g.tenant, g.revision, g.trigger = uint32(integer(row[5])), integer(row[6]), uint8(integer(row[7])) //nolint:gosec // as above
+		return nil
+	}, now, int64(closedAtOnce))
+	if more = rows == closedAtOnce; more {
+		groups = groups[:len(groups)-1]
+	}
+	return groups, more, err
+}
+
+// closeGroup makes the delivery of a group.
+func (w *writer) closeGroup(g *group) (heard, error) {
+	g.delivery = w.ids.draw(1)
+	inserts, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
 		return heard{}, err
 	}
-	if err := w.db.run(deleteInterval, i.until, int64(i.webhook)); err != nil {
+	for _, event := range g.events {
+		if err := inserts.add(int64(g.delivery), int64(event)); err != nil {
+			return heard{}, err
+		}
+		if err := w.db.run(deleteMember, int64(event), int64(g.webhook)); err != nil {
+			return heard{}, err
+		}
+	}
+	l := lease{
+		tenant: g.tenant, webhook: g.webhook, event: g.events[0], members: len(g.events), revision: g.revision, trigger: g.trigger, built: g.until,
+	}
+	if err := w.addWork(g.delivery, l, g.until); err != nil {
 		return heard{}, err
 	}
-	if err := w.addWork(id, l, i.until); err != nil {
-		return heard{}, err
-	}
-	return w.heardOf(id, &l)
+	return w.heardOf(g.delivery, &l)
 }

@@ -130,6 +130,7 @@ func (m *model) enqueue(rt *rapid.T) {
 		m.made++
 		uri, err := triggers.Default().ParseURI(rapid.SampledFrom([]string{
 			"/items/a1/share", "/items/A1/update", "/items/b2/share", "/groups/a1/update", "/users/bulkEnable", "com.qlik.v1.app.created",
+			"/services/City/Water/FeatureServer/FeaturesCreated", "/services/city/WATER/FeatureServer/FeaturesDeleted", "/services/Water/FeatureServer/FeaturesCreated",
 		}).Draw(rt, "uri"))
 		require.NoError(rt, err)
 		a := &batch[i]

@@ -52,6 +52,7 @@ var excused = map[string]string{
 	"SELECT webhook, failing_ms, gave_up, exhausted FROM health":                                         "what is known of failures is read at the start",
 	"SELECT id, tenant, webhook, state, body FROM recovery WHERE state IN":                               "recoveries are begun by people and forgotten with history: there are few",
 	"DELETE FROM off_span WHERE to_ms < ?":                                                               "retention: webhooks are switched off by people, so there are few",
+	"UPDATE member SET until_ms = max(1, until_ms + ?)":                                                  "all intervals' ends move when the clock was set",
 	"SELECT id, hash, tenant, name, role, operator, user_id":                                             "all keys are asked for",
 	"SELECT key, id, tenant, revision, name, url, enabled, level, owner_id, origin, created_by, updated_by, created_ms, updated_ms, triggers, " +
 		"settings, secrets FROM webhook ORDER BY key": "all webhooks are asked for, at the start",

@@ -176,6 +176,9 @@ func (s *Store) ShiftDue(ctx context.Context, by time.Duration) error {
 			if err := w.shiftHealth(by); err != nil {
 				return err
 			}
+			if err := w.db.run(`UPDATE member SET until_ms = max(1, until_ms + ?)`, by.Milliseconds()); err != nil {
+				return err
+			}
 			return w.db.run(`UPDATE work SET due_ms = max(1, due_ms + ?) WHERE due_ms IS NOT NULL`, by.Milliseconds())
 		})
 		w.healthWritten(err == nil)

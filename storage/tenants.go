@@ -138,8 +138,9 @@ func (w *writer) tenant(key uint32) (*triggers.Tenant, error) {
 
 // tenantSettings is the column settings of a tenant. What is not in it has never been set.
 type tenantSettings struct {
-	SingularSource bool            `json:"singularSource,omitzero"`
-	Portal         *portalSettings `json:"portal,omitzero"`
+	SingularSource bool             `json:"singularSource,omitzero"`
+	Portal         *portalSettings  `json:"portal,omitzero"`
+	Service        *serviceSettings `json:"service,omitzero"`
 }
 
 type portalSettings struct {
@@ -149,11 +150,22 @@ type portalSettings struct {
 	MetricMinutes  int `json:"metricMinutes"`
 }
 
+type serviceSettings struct {
+	Attempts         int `json:"attempts"`
+	TimeoutSeconds   int `json:"timeoutSeconds"`
+	PauseSeconds     int `json:"pauseSeconds"`
+	NumberOfFailures int `json:"numberOfFailures"`
+	DaysInPast       int `json:"daysInPast"`
+}
+
 func tenantSettingsOf(t *triggers.Tenant) (string, error) {
 	settings := tenantSettings{SingularSource: t.SingularSource}
 	if t.Settings != (triggers.PortalSettings{}) {
 		portal := portalSettings(t.Settings)
 		settings.Portal = &portal
+	}
+	if of := t.ServiceSettings; of != (triggers.ServiceSettings{}) {
+		settings.Service = &serviceSettings{of.Attempts, of.TimeoutSeconds, of.PauseSeconds, of.NumberOfFailures, of.DaysInPast}
 	}
 	column, err := json.Marshal(settings)
 	return string(column), err
@@ -168,6 +180,12 @@ func applySettings(column []byte, t *triggers.Tenant) error {
 	t.SingularSource = settings.SingularSource
 	if settings.Portal != nil {
 		t.Settings = triggers.PortalSettings(*settings.Portal)
+	}
+	if of := settings.Service; of != nil {
+		t.ServiceSettings = triggers.ServiceSettings{
+			Attempts: of.Attempts, TimeoutSeconds: of.TimeoutSeconds, PauseSeconds: of.PauseSeconds,
+			DeactivationPolicy: triggers.DeactivationPolicy{NumberOfFailures: of.NumberOfFailures, DaysInPast: of.DaysInPast},
+		}
 	}
 	return nil
 }

@@ -77,6 +77,18 @@ type settings struct {
 	RateLimit                  int             `json:"rateLimit,omitzero"`
 	CheckCertificateRevocation bool            `json:"checkCertificateRevocation,omitzero"`
 	EnableCloudEventDelivery   bool            `json:"enableCloudEventDelivery,omitzero"`
+	ContentType                string          `json:"contentType,omitzero"`
+	PrettyPayload              bool            `json:"prettyPayload,omitzero"`
+	Schedule                   *schedule       `json:"schedule,omitzero"`
+	CRCCheck                   bool            `json:"crcCheck,omitzero"`
+}
+
+type schedule struct {
+	Name      string `json:"name,omitzero"`
+	State     string `json:"state"`
+	StartAt   int64  `json:"startAt,omitzero"` // milliseconds since 1970
+	Frequency string `json:"frequency"`
+	Interval  int    `json:"interval"`
 }
 
 type deactivation struct {
@@ -113,6 +125,11 @@ func (s *Store) rowOf(w *triggers.Webhook) (*webhookRow, error) {
 	for _, at := range []*time.Time{&w.CreatedAt, &w.UpdatedAt, &w.DisabledAt} {
 		*at = timeOf(unixMilli(*at))
 	}
+	if w.Schedule != nil {
+		cut := *w.Schedule
+		cut.StartAt = timeOf(unixMilli(cut.StartAt))
+		w.Schedule = &cut
+	}
 	row := &webhookRow{
 		key: w.Key, id: w.ID[:], tenant: w.Tenant, revision: w.Revision, name: w.Name, url: w.URL, enabled: w.Enabled,
 		level: string(w.Level), owner: w.OwnerID, origin: w.Origin, createdBy: w.CreatedBy, updatedBy: w.UpdatedBy,
@@ -142,6 +159,10 @@ func settingsOf(w *triggers.Webhook) settings {
 		DisabledAt: unixMilli(w.DisabledAt), Filter: w.Filter, PlainSecretHeader: w.PlainSecretHeader, Format: w.Format,
 		RetryProfile: string(w.Retry.Profile), Ordered: w.Ordered, TimeoutSeconds: w.TimeoutSeconds, RateLimit: w.RateLimit,
 		CheckCertificateRevocation: w.CheckCertificateRevocation, EnableCloudEventDelivery: w.EnableCloudEventDelivery,
+		ContentType: w.ContentType, PrettyPayload: w.PrettyPayload, CRCCheck: w.CRCCheck,
+	}
+	if plan := w.Schedule; plan != nil {
+		set.Schedule = &schedule{plan.Name, plan.State, unixMilli(plan.StartAt), plan.Frequency, plan.Interval}
 	}
 	for _, header := range w.Headers {
 		set.Headers = append(set.Headers, [2]string{header.Name, header.Value.Reveal()})
@@ -207,6 +228,12 @@ func (set *settings) apply(w *triggers.Webhook) {
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = set.DisabledReason, set.DisabledReasonCode, timeOf(set.DisabledAt)
 	w.PlainSecretHeader, w.Ordered, w.TimeoutSeconds, w.RateLimit = set.PlainSecretHeader, set.Ordered, set.TimeoutSeconds, set.RateLimit
 	w.CheckCertificateRevocation, w.EnableCloudEventDelivery = set.CheckCertificateRevocation, set.EnableCloudEventDelivery
+	w.ContentType, w.PrettyPayload, w.CRCCheck = set.ContentType, set.PrettyPayload, set.CRCCheck
+	if plan := set.Schedule; plan != nil {
+		w.Schedule = &triggers.Schedule{
+			Name: plan.Name, State: plan.State, StartAt: timeOf(plan.StartAt), Frequency: plan.Frequency, Interval: plan.Interval,
+		}
+	}
 	w.Retry.Profile = triggers.RetryProfile(set.RetryProfile)
 	for _, wait := range set.RetryWaits {
 		w.Retry.Waits = append(w.Retry.Waits, time.Duration(wait)*time.Millisecond)

@@ -7,7 +7,8 @@
 //	matches               a line for each webhook that is told, in the webhooks' order: its name, a tab, the trigger as it is listed
 //	held                  a line for each webhook that a trigger hears for and its level or filter holds back, in the same way, a tab and
 //	                      which; the part is left out where there is none
-//	requests/<name>.json  the body that this webhook receives, byte for byte; the newline at the end is txtar's and not part of it
+//	requests/<name>.json  the body that this webhook receives, byte for byte, also where it is a form; the newline at the end is txtar's and
+//	                      not part of it
 //
 // The bodies were written from the documentation of the portal's, the services' and the cloud's webhooks, not by the code that they
 // test. They say of the run what Told says, in whose place Request puts what a run has.
@@ -76,6 +77,8 @@ type Webhook struct {
 	Level                    string   `json:"level"`
 	OwnerID                  string   `json:"ownerId"`
 	Filter                   string   `json:"filter"`
+	ContentType              string   `json:"contentType"`
+	PayloadFormat            string   `json:"payloadFormat"`
 }
 
 // Subscription is the webhook as it is matched and judged; what that does not need is left out.
@@ -177,6 +180,7 @@ func (r Run) marks() []string {
 		r.info(),
 		`,"id":` + quoted(id.Dashed()) + `,`,
 		`"changesUrl":` + services, `"statusURL":` + services,
+		`"id": ` + quoted(id.Dashed()) + `,`, `"changesUrl": ` + services, // indented
 		`"id":` + quoted(r.EventID), `"eventId":` + quoted(r.EventID),
 		`"source":` + quoted(r.PortalURL),
 		`"when":` + strconv.FormatInt(r.When-r.When%1000, 10) + `}]`,
@@ -252,7 +256,11 @@ func eachLine(text []byte, count int, visit func(cells []string)) error {
 
 // markOf is what a body of its form must say of the run.
 func markOf(body []byte) string {
+	body = bytes.TrimPrefix(body, []byte("payload="))
 	switch {
+	case bytes.HasPrefix(body, []byte("{\n")):
+		id, _ := triggers.ParseWebhookID(WebhookID)
+		return `"id": ` + quoted(id.Dashed())
 	case bytes.HasPrefix(body, []byte(`{"serviceType":"GPServer"`)):
 		return "" // it names no webhook, and the server only where the event does not
 	case bytes.HasPrefix(body, []byte(`{"serviceType"`)):
@@ -295,6 +303,9 @@ func (s *Story) check() error {
 	}
 	return nil
 }
+
+// Webhook is the story's of the name.
+func (s *Story) Webhook(name string) *Webhook { return &s.Webhooks[s.indexOf(name)] }
 
 func (s *Story) indexOf(webhook string) int {
 	return slices.IndexFunc(s.Webhooks, func(w Webhook) bool { return w.Name == webhook })

@@ -33,7 +33,9 @@ func (w *Webhook) Validate(targets Targets) error {
 	if _, err := targets.CheckURL(w.URL); err != nil {
 		return err
 	}
-	for _, check := range []func() error{w.validateTriggers, w.validateFilter, w.validateHeaders, w.validateRetry, w.validateNumbers} {
+	for _, check := range []func() error{
+		w.validateTriggers, w.validateFilter, w.validateHeaders, w.validateRetry, w.validateNumbers, w.validateSending,
+	} {
 		if err := check(); err != nil {
 			return err
 		}

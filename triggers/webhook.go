@@ -44,6 +44,13 @@ type Webhook struct {
 	TimeoutSeconds int                 // 0: the server's default
 	RateLimit      int                 // attempts a minute; 0: none
 
+	// ContentType is how bodies are sent: ContentTypeJSON, which an empty one counts as, or ContentTypeForm.
+	ContentType   string
+	PrettyPayload bool      // the JSON of bodies is indented: pjson
+	Schedule      *Schedule // nil: each event is sent at once
+	// CRCCheck has the receiver prove, when the webhook is switched on and every hour after that, that it has the secret.
+	CRCCheck bool
+
 	CheckCertificateRevocation bool
 	EnableCloudEventDelivery   bool
 	Origin                     string // api, automations, management-console
@@ -95,6 +102,12 @@ const (
 	FormatCloudEvents Format = "cloudevents"
 )
 
+// The content types of bodies: the JSON itself, or a form whose one field payload holds it.
+const (
+	ContentTypeJSON = "application/json"
+	ContentTypeForm = "application/x-www-form-urlencoded"
+)
+
 // DeactivationPolicy switches a webhook off after NumberOfFailures exhausted deliveries in the last DaysInPast times 24 hours.
 type DeactivationPolicy struct {
 	NumberOfFailures int
@@ -126,9 +139,10 @@ type Tenant struct {
 	PortalURL string // always ends in /
 	ServerURL string // for changesUrl; may be empty
 	// SingularSource has payloads say `item` where they say `items` otherwise, and likewise of the other resources, as portals of 2019 did.
-	SingularSource bool
-	Settings       PortalSettings // of its organisation webhooks
-	CreatedAt      time.Time
+	SingularSource  bool
+	Settings        PortalSettings  // of its organisation webhooks
+	ServiceSettings ServiceSettings // of the webhooks of its services
+	CreatedAt       time.Time
 }
 
 // Role says what a key may do in its tenant.

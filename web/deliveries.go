@@ -26,6 +26,8 @@ type History interface {
 	Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)
 	// Hourly lists the hours of the span in which a webhook had attempts, the oldest first.
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
+	// Health is how the webhooks with the keys have failed since they were created or last switched on; those that have not are not in it.
+	Health(ctx context.Context, webhooks ...uint32) (map[uint32]delivery.Health, error)
 }
 
 // Resender sends an old delivery again: it is met by *delivery.Dispatcher.

@@ -124,7 +124,11 @@ func writeExchange(o *object, revision *payload.Revision, body []byte, a *delive
 	o.object("request", func(o *object) {
 		o.text("url", revision.URL)
 		writeHeaders(o, headers)
-		o.raw("body", body)
+		if revision.Form {
+			o.text("body", string(body))
+		} else {
+			o.raw("body", body)
+		}
 	})
 	if a == nil || a.StatusCode == 0 {
 		return

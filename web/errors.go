@@ -30,6 +30,8 @@ const (
 	codeReenter           = "REENTER_HEADERS"
 	codeWebhookLimit      = "WEBHOOK_LIMIT"
 	codeOwnerLimit        = "OWNER_LIMIT"
+	codeUnreachable       = "UNREACHABLE"
+	codeChallenge         = "CHALLENGE_FAILED"
 	codeOneWay            = "CLOUD_EVENTS_ONE_WAY"
 	codeLastAdminKey      = "LAST_ADMIN_KEY"
 	codeRecoveryOpen      = "RECOVERY_OPEN"
@@ -69,6 +71,8 @@ var kinds = map[string]kind{
 	codeBadBody:                 {http.StatusBadRequest, "The body could not be read"},
 	codeBadPatch:                {http.StatusBadRequest, "The patch cannot be applied"},
 	codeReenter:                 {http.StatusBadRequest, "Encrypted headers must be entered again"},
+	codeUnreachable:             {http.StatusBadRequest, "The receiver could not be reached"},
+	codeChallenge:               {http.StatusBadRequest, "The receiver did not prove that it has the secret"},
 	codeUnauthorized:            {http.StatusUnauthorized, "A valid API key is needed"},
 	codeForbidden:               {http.StatusForbidden, "The key's role may not do this"},
 	codeWebhookLimit:            {http.StatusForbidden, "The tenant has as many webhooks as it may have"},

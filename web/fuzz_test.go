@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
+
+	"portalhook/triggers"
 )
 
 // bodied are the operations that take a body, whatever there are, by a name that stays the same when others come: the corpora go by it.
@@ -136,6 +138,8 @@ func FuzzQueries(f *testing.F) {
 var formed = []string{
 	organisation + "/createWebhook", organisation + "/{id}/update", organisation + "/settings/update", organisation, organisation + "/{id}/notificationStatus",
 	"/sharing/rest/generateToken",
+	roads + "/create", roads + "/{service}/edit", services + "/webhooks/settings", services + "/webhooks", roads + "/{service}/notificationStatus",
+	buffers + "/create", roads + "/activateAll",
 }
 
 // FuzzForms sends any form to every route that reads one. Whatever it is, the answer has the status 200 and is never our fault, and a
@@ -144,6 +148,11 @@ func FuzzForms(f *testing.F) {
 	for i, form := range []string{
 		"name=a&url=https://a.example.com/&changes=allChanges&f=json", "f=pjson&events=[%22/items%22,%22/users%22]&secret=**OMITTED**",
 		"notificationAttempts=2&f=html", "start=2&num=3&f=json", "f=json", "password=" + adminKey,
+		"name=a&hookUrl=https://a.example.com/&changeTypes=FeaturesCreated,featuresedited&active=true&f=json",
+		"changeTypes=[%22*%22]&scheduleInfo={%22state%22:%22disabled%22,%22recurrenceInfo%22:{%22frequency%22:%22month%22,%22interval%22:3}}&f=json",
+		"numberOfFailures=2&daysInPast=30&f=pjson", "sortField=active&sortOrder=desc&num=1&f=json", "f=json",
+		"name=b&hookUrl=https://a.example.com/&changeTypes=*&scheduleInfo={}&content_type=application/x-www-form-urlencoded&payloadFormat=PJSON&f=json",
+		"f=json&token=", "deactivationPolicy={%22numberOfFailures%22:0,%22daysInPast%22:%220%22}&crcCheck=true&signatureKey=**OMITTED**&f=json",
 		"config={%22deactivationPolicy%22:{%22numberOfFailures%22:0,%22daysInPast%22:%220%22},%22properties%22:null}&name=%00&f=JSON", "f=%ff&f=json&;",
 	} {
 		f.Add(uint8(i), false, form)
@@ -152,8 +161,10 @@ func FuzzForms(f *testing.F) {
 	f.Fuzz(func(t *testing.T, route uint8, multipart bool, form string) {
 		e := newBareEdge(t)
 		id := e.makeOne(t, "first", "events", "/items,/groups/*/addUsers", "secret", "s3cret")
-		path := strings.Replace(formed[int(route)%len(formed)], "{id}", id, 1)
-		before, tenant := *e.only(t), e.Tenant(1)
+		service := e.hookOf(t, roads, "of a service", "changeTypes", "FeaturesEdited,AttachmentsCreated", "signatureKey", "s3cret", "scheduleInfo",
+			`{"startAt":1651189590498,"recurrenceInfo":{"frequency":"day","interval":2}}`)
+		path := strings.NewReplacer("{id}", id, "/webhooks/{service}", service[len(roads)-len("/webhooks"):]).Replace(formed[int(route)%len(formed)])
+		before, tenant := stored(e), e.Tenant(1)
 		contentType := "application/x-www-form-urlencoded"
 		if multipart {
 			contentType = "multipart/form-data; boundary=x"
@@ -163,7 +174,7 @@ func FuzzForms(f *testing.F) {
 		require.NotContains(t, got.body, "s3cret")
 		if status := got.outcome(t); status != http.StatusOK {
 			require.Less(t, status, http.StatusInternalServerError, "%s\n%s", got.body, e.log)
-			require.Equal(t, before, *e.only(t))
+			require.Equal(t, before, stored(e))
 			require.Equal(t, tenant, e.Tenant(1))
 			return
 		}
@@ -175,5 +186,26 @@ func FuzzForms(f *testing.F) {
 		e.done(t, organisation+"/"+id+"/update", "name", shown["name"].(string), "url", shown["payloadUrl"].(string),
 			"secret", shown["secret"].(string), "config", string(config), "events", string(events))
 		require.Equal(t, shown["config"], e.done(t, organisation+"/"+id)["config"])
+		// So can those of services.
+		for _, w := range e.managed(t, services+"/webhooks", "num", "100")["webhooks"].([]any) {
+			shown := w.(map[string]any)
+			path := service[:strings.LastIndexByte(service, '/')]
+			if shown["serviceType"] == "GPServer" {
+				path = buffers
+			}
+			edited := e.managed(t, path+"/"+shown["id"].(string)+"/edit", asForm(t, shown)...)
+			delete(edited, "status")
+			edited["modified"] = shown["modified"]
+			require.Equal(t, shown, edited)
+		}
 	})
+}
+
+// stored are all webhooks of the first tenant, by their keys.
+func stored(e *edge) map[uint32]triggers.Webhook {
+	all := map[uint32]triggers.Webhook{}
+	for _, w := range e.all(1) {
+		all[w.Key] = *w
+	}
+	return all
 }

@@ -39,10 +39,15 @@ type memory struct {
 	records    []delivery.Record
 	hours      []delivery.HourCounts
 	recoveries []*delivery.Recovery
+	health     map[uint32]delivery.Health
 	nextID     triggers.ID
 	calls      int
-	looks      int   // how many deliveries a page looks at before it stops; zero: all
-	failure    error // what Dispatch and Resend answer, when not nil
+	looks      int      // how many deliveries a page looks at before it stops; zero: all
+	failure    error    // what Dispatch and Resend answer, when not nil
+	reached    []string // the URLs of receivers that were asked for an answer
+	proved     []string // the URLs of those that were challenged
+	reach      error    // what they come to
+	prove      error
 }
 
 const (
@@ -336,6 +341,20 @@ func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*deli
 }
 
 // Test reaches nobody: every test ends as one whose certificate is not trusted.
+func (m *memory) Reach(_ context.Context, w *triggers.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reached = append(m.reached, w.URL)
+	return m.reach
+}
+
+func (m *memory) Challenge(_ context.Context, w *triggers.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proved = append(m.proved, w.URL)
+	return m.prove
+}
+
 func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -466,6 +485,18 @@ func (m *memory) Hourly(_ context.Context, _, _ uint32, from, to time.Time) (fou
 	for _, h := range m.hours {
 		if h.Hour.Add(time.Hour).After(from) && h.Hour.Before(to) {
 			found = append(found, h)
+		}
+	}
+	return found, nil
+}
+
+func (m *memory) Health(_ context.Context, webhooks ...uint32) (map[uint32]delivery.Health, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[uint32]delivery.Health{}
+	for _, key := range webhooks {
+		if health, ok := m.health[key]; ok {
+			found[key] = health
 		}
 	}
 	return found, nil

@@ -117,6 +117,9 @@ func (s *Server) patch(w *triggers.Webhook, patch []operation, level triggers.Le
 		if w.Deactivation == nil {
 			o.raw("deactivationPolicy", nil)
 		}
+		if w.Schedule == nil {
+			o.raw("schedule", nil)
+		}
 	})
 	patched, err := applyPatch(document, patch, w)
 	if err != nil {

@@ -162,7 +162,9 @@ func TestStrangersTenant(t *testing.T) {
 	e := newEdge(t)
 	webhook := e.create(t, hook)
 	event := e.post(t, share)
-	paths := strings.NewReplacer(":webhook", webhook, ":event", event, ":delivery", e.records[0].ID.Delivery(), ":key", viewerKey, ":tenant", "default",
+	e.hookOf(t, roads, "of a service", "changeTypes", "*")
+	e.hookOf(t, services+"/roads.FeatureServer/webhooks", "outside folders", "changeTypes", "*")
+	paths := strings.NewReplacer(":service", "roads.FeatureServer", ":folder", "traffic", ":webhook", webhook, ":event", event, ":delivery", e.records[0].ID.Delivery(), ":key", viewerKey, ":tenant", "default",
 		":portal", "0123456789ABCDEF", ":user", "u-admin-key")
 	for _, route := range e.server.Routes() {
 		if !strings.Contains(route.Path, ":") {
@@ -172,8 +174,17 @@ func TestStrangersTenant(t *testing.T) {
 		if strings.HasPrefix(route.Path, "/sharing/") {
 			body = ""
 		}
-		status := e.as(t, otherKey, route.Method, paths.Replace(route.Path), body).outcome(t)
-		want := http.StatusNotFound
+		got := e.as(t, otherKey, route.Method, paths.Replace(route.Path), body)
+		status, want := got.outcome(t), http.StatusNotFound
+		if strings.Contains(route.Path, ":service") && !strings.Contains(route.Path, ":webhook") {
+			// Every tenant may have services of these names; those of this one have no webhooks.
+			want = http.StatusOK
+			if strings.HasSuffix(route.Path, "/create") {
+				want = http.StatusBadRequest
+			}
+			require.NotContains(t, got.body, e.Get(2).ID.Dashed())
+			require.NotContains(t, got.body, e.Get(3).ID.Dashed())
+		}
 		if strings.Contains(route.Path, ":tenant") || strings.Contains(route.Path, ":portal") {
 			want = http.StatusForbidden
 		}
@@ -181,7 +192,7 @@ func TestStrangersTenant(t *testing.T) {
 	}
 	require.Empty(t, e.list(t, otherKey, "/api/v1/webhooks").Data)
 	require.Empty(t, e.list(t, otherKey, "/api/v1/audit").Data)
-	require.Len(t, e.list(t, adminKey, "/api/v1/webhooks").Data, 1)
+	require.Len(t, e.list(t, adminKey, "/api/v1/webhooks").Data, 3)
 }
 
 // patchOrHook is a good body for a route of webhooks.
@@ -266,7 +277,7 @@ func TestBadPeople(t *testing.T) {
 		"tenant with a bad id":      {operatorKey, "POST", tenants, `{"name":"a","portalId":"self","portalUrl":"https://a.example.com/"}`, 400, "OUT_OF_RANGE", "portalId", "a portal id has 1 to 64 letters and digits, and is not self"},
 		"tenant that exists":        {operatorKey, "POST", tenants, `{"name":"other","portalUrl":"https://a.example.com/"}`, 409, "EXISTS", "name", `another tenant has "other" as its name or portal id`},
 		"tenant renamed":            {operatorKey, "PATCH", tenants + "/other", `{"name":"a"}`, 409, "READ_ONLY", "name", "it is fixed when a tenant is created; leave the member out"},
-		"tenant with more":          {operatorKey, "PATCH", tenants + "/other", `{"keys":[]}`, 400, "UNKNOWN_FIELD", "keys", "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming and portalSettings only"},
+		"tenant with more":          {operatorKey, "PATCH", tenants + "/other", `{"keys":[]}`, 400, "UNKNOWN_FIELD", "keys", "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming, portalSettings and serviceSettings only"},
 		"no such tenant":            {operatorKey, "GET", tenants + "/nobody", "", 404, "NOT_FOUND", "", "there is no such tenant"},
 
 		"audit of an action": {adminKey, "GET", "/api/v1/audit?action=webhook.paint", "", 400, "OUT_OF_RANGE", "action", `the action is "webhook.paint"; it must be one of webhook.create, webhook.update, `},

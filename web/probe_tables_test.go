@@ -21,6 +21,9 @@ func newRulebook() *rulebook {
 				good: []string{"", strings.Repeat("é", 32), strings.Repeat("\n", 64)},
 				bad:  bad(400, "OUT_OF_RANGE", "x", strings.Repeat("é", 31), strings.Repeat("x", 65)),
 			},
+			"WebhookBody:schedule.startAt": {
+				good: []string{"1970-01-01T00:00:00Z", "2026-11-22T03:00:00.123+01:00"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2026-11-22", "1969-12-31T23:59:59Z"),
+			},
 			"Retry:[]":                         {good: []string{"0s", "24h", "1h30m"}, bad: bad(400, "OUT_OF_RANGE", "-1s", "24h1s", "5", "soon")},
 			"createWebhook:encryptedHeaders[]": {bad: bad(400, "OUT_OF_RANGE", "authorization")},
 			"putWebhook:encryptedHeaders[]":    {good: []string{"authorization", "AUTHORIZATION"}, bad: bad(400, "OUT_OF_RANGE", "x-none")},
@@ -138,6 +141,8 @@ const wholeHook = `{"name":"Shares","description":"d","url":"https://receiver.ex
  "level":"user","ownerId":"ann","filter":"username ne \"bot\"","secret":"` + secret + `","headers":{"x-env":"prod"},
  "encryptedHeaders":{"authorization":"Bearer top-secret"},"origin":"automations","checkCertificateRevocation":true,
  "enableCloudEventDelivery":false,"format":"portal","retry":["0s","90s"],"deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},
+ "contentType":"application/x-www-form-urlencoded","payloadFormat":"pjson",
+ "schedule":{"name":"every half minute","state":"disabled","startAt":"2026-11-22T03:00:00.000Z","frequency":"second","interval":30},
  "ordered":true,"timeoutSeconds":20,"rateLimit":600}`
 
 // bases are the good bodies of operations, by content type, where the example in the specification is not enough: each member that a
@@ -173,10 +178,11 @@ var bases = map[string]map[string][]base{
 	}},
 	"createTenant": {"application/json": {
 		{body: `{"name":"harbour","portalId":"HARBOUR","portalUrl":"https://gis.example.com/portal/","serverUrl":"https://gis.example.com/server/",
-			"sourceNaming":"item","portalSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"featureServerMetricIntervalInMinutes":8}}`},
+			"sourceNaming":"item","portalSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"featureServerMetricIntervalInMinutes":8},
+			"serviceSettings":{"notificationAttempts":2,"notificationTimeOutInSeconds":9,"notificationElapsedTimeInSeconds":4,"numberOfFailures":3,"daysInPast":2}}`},
 	}},
 	"patchTenant": {
-		"application/json":             {{body: `{"serverUrl":"https://gis.example.com/server/","portalSettings":{"notificationAttempts":2}}`}},
+		"application/json":             {{body: `{"serverUrl":"https://gis.example.com/server/","portalSettings":{"notificationAttempts":2},"serviceSettings":{"daysInPast":7}}`}},
 		"application/merge-patch+json": {{body: `{"sourceNaming":"item"}`, present: true}},
 	},
 	"testWebhook": {"application/json": {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type Config struct {
 	Resender   Resender
 	Tester     Tester
 	Recoverer  Recoverer
+	Handshaker Handshaker
 	History    History
 	Keys       KeyStore
 	Audit      AuditLog
@@ -56,6 +58,8 @@ type Config struct {
 	// PublicURL is the address under which clients see the server. Its path is a prefix of every path served. Nil: links are built
 	// from the request.
 	PublicURL *url.URL
+	// Reachability says whether receivers are asked for an answer when webhooks are made or changed; empty: off.
+	Reachability Reachability
 	// TrustedProxies are the addresses whose X-Forwarded-* headers are believed.
 	TrustedProxies []netip.Prefix
 	// Checks are what /readyz asks.
@@ -170,7 +174,7 @@ func (s *Server) routes() []route {
 			list = append(list, r)
 		}
 	}
-	return append(list, s.sharingRoutes()...)
+	return slices.Concat(list, s.sharingRoutes(), s.servicesRoutes())
 }
 
 // What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
@@ -179,6 +183,7 @@ var (
 	_ Resender   = (*delivery.Dispatcher)(nil)
 	_ Tester     = (*delivery.Dispatcher)(nil)
 	_ Recoverer  = (*delivery.Recoverer)(nil)
+	_ Handshaker = (*delivery.Dispatcher)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )
@@ -301,7 +306,7 @@ func rerouted(r *http.Request, prefix string) *http.Request {
 	if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 		path = rest
 	}
-	if surfaceAt(path) == sharing {
+	if surfaceAt(path) != plain {
 		path = strings.TrimSuffix(path, "/") // clients join addresses as it comes
 	}
 	u := *r.URL

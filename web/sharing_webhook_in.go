@@ -19,7 +19,7 @@ func defaultPolicy() *triggers.DeactivationPolicy {
 	return &triggers.DeactivationPolicy{NumberOfFailures: defaultFailures, DaysInPast: defaultFailureDays}
 }
 
-// form is an organisation webhook that is being read from parameters.
+// form is a webhook that is being read from parameters.
 type form struct {
 	*parameters
 	server *Server
@@ -46,13 +46,13 @@ func (f *form) read() error {
 	}
 	for _, read := range []func() error{
 		func() error { return f.text("name", &f.w.Name) }, func() error { return f.text("url", &f.w.URL) },
-		f.readSecret, f.readConfig, f.readEvents, func() error { return f.flag("isActive", &f.w.Enabled) },
+		func() error { return f.readSecret("secret") }, f.readConfig, f.readEvents, func() error { return f.flag("isActive", &f.w.Enabled) },
 	} {
 		if err := read(); err != nil {
 			return err
 		}
 	}
-	return inForm(f.w.Validate(f.server.config.Targets))
+	return inForm(f.w.Validate(f.server.config.Targets), formFields)
 }
 
 func (f *form) text(name string, to *string) error {
@@ -65,15 +65,15 @@ func (f *form) text(name string, to *string) error {
 
 // readSecret keeps the secret that stands hidden in an answer, and takes away the one whose place is empty. A secret that was rotated out
 // goes with the one that took its place.
-func (f *form) readSecret() error {
-	text, given, err := f.get("secret")
+func (f *form) readSecret(name string) error {
+	text, given, err := f.get(name)
 	switch {
 	case err != nil || !given:
 		return err
 	case text == omitted && f.before != nil:
 		return nil
 	case text == omitted:
-		return triggers.Invalid(triggers.CodeNotAllowed, "secret", "%s stands for a secret that is not shown; give the secret itself, or leave it out", omitted)
+		return triggers.Invalid(triggers.CodeNotAllowed, name, "%s stands for a secret that is not shown; give the secret itself, or leave it out", omitted)
 	}
 	secret := triggers.NewSecret(text)
 	if secret != f.w.Secret {
@@ -162,7 +162,7 @@ func (f *form) readEvents() error {
 	if err != nil {
 		return err
 	}
-	texts, err := f.eventTexts()
+	texts, err := f.list("events", "URIs")
 	if err != nil {
 		return err
 	}
@@ -187,10 +187,10 @@ func (f *form) given(name string) bool {
 	return given || err != nil
 }
 
-// eventTexts are the URIs in the parameter events, as they were written: comma lists or JSON arrays, in one parameter or in several.
-func (f *form) eventTexts() ([]string, error) {
+// list are the texts in a parameter, as they were written: comma lists or JSON arrays, in one parameter or in several.
+func (f *form) list(name, of string) ([]string, error) {
 	var texts []string
-	for _, value := range f.all("events") {
+	for _, value := range f.all(name) {
 		value = strings.TrimSpace(value)
 		if !strings.HasPrefix(value, "[") {
 			for _, text := range splitList(value) {
@@ -201,9 +201,9 @@ func (f *form) eventTexts() ([]string, error) {
 			continue
 		}
 		if err := checkJSON(jsontext.Value(value)); err != nil {
-			return nil, triggers.Invalid(triggers.CodeNotJSON, "events", "events is neither a comma list of URIs nor a JSON array: %s", problemOf(err).Detail)
+			return nil, triggers.Invalid(triggers.CodeNotJSON, name, "%s is neither a comma list of %s nor a JSON array: %s", name, of, problemOf(err).Detail)
 		}
-		list, err := textsOf("events", jsontext.Value(value))
+		list, err := textsOf(name, jsontext.Value(value))
 		if err != nil {
 			return nil, err
 		}
@@ -235,16 +235,19 @@ func (s *Server) parsePortalTriggers(texts []string) ([]triggers.Trigger, error)
 	return s.config.Catalog.ParseTriggers("events", texts)
 }
 
-// formFields are the JSON API's names of what has another one here.
-var formFields = []struct{ api, form string }{{"eventTypes", "events"}, {"deactivationPolicy", "config.deactivationPolicy"}}
+// otherName is a field's name in the JSON API, and in a form.
+type otherName struct{ api, form string }
 
-// inForm gives an error about a webhook the name that its field has on this surface.
-func inForm(err error) error {
+// formFields are the JSON API's names of what has another one in the form of an organisation webhook.
+var formFields = []otherName{{"eventTypes", "events"}, {"deactivationPolicy", "config.deactivationPolicy"}}
+
+// inForm gives an error about a webhook the name that its field has in a form.
+func inForm(err error, names []otherName) error {
 	if err == nil {
 		return nil
 	}
 	p := problemOf(err)
-	for _, name := range formFields {
+	for _, name := range names {
 		if rest, ok := strings.CutPrefix(p.Field, name.api); ok {
 			named := *p
 			named.Field = name.form + rest

@@ -92,6 +92,9 @@ func (s *Server) createOrganisationWebhook(c echo.Context, key *triggers.APIKey)
 	if err := f.read(); err != nil {
 		return err
 	}
+	if err := s.askReceiver(c, nil, w); err != nil {
+		return err
+	}
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	if err := s.checkName(key.Tenant, w); err != nil {
@@ -122,13 +125,26 @@ func (s *Server) checkName(tenant uint32, w *triggers.Webhook) error {
 
 // updateOrganisationWebhook changes what it is given; what is left out stays, and so does all that only the JSON API can set.
 func (s *Server) updateOrganisationWebhook(c echo.Context, key *triggers.APIKey) error {
+	p := parametersOf(c)
+	apply := ofOrganisationOnly(func(w *triggers.Webhook) error {
+		stored := *w
+		f := form{parameters: p, server: s, w: w, before: &stored}
+		return f.read()
+	})
+	id, err := webhookParam(c)
+	if err != nil {
+		return err
+	}
+	tried, err := s.tryOut(c, key, id, apply)
+	if err != nil {
+		return err
+	}
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	before, err := s.organisationWebhook(c, key)
 	if err != nil {
 		return err
 	}
-	p := parametersOf(c)
 	if name, given, err := p.get("name"); err != nil {
 		return err
 	} else if given && triggers.Fold(name) != triggers.Fold(before.Name) {
@@ -136,27 +152,20 @@ func (s *Server) updateOrganisationWebhook(c echo.Context, key *triggers.APIKey)
 			return err
 		}
 	}
-	_, err = s.updateOrganisation(c, key, webhookUpdate, func(w *triggers.Webhook) error {
-		stored := *w
-		f := form{parameters: p, server: s, w: w, before: &stored}
-		return f.read()
-	})
-	if err != nil {
+	if _, err = s.save(c, key, webhookUpdate, tried, apply); err != nil {
 		return err
 	}
 	return s.succeeded(c, view{title: "Update Webhook", up: webhookLinks(c), down: []link{webhookLink(c, before)}})
 }
 
-// updateOrganisation changes an organisation webhook.
-func (s *Server) updateOrganisation(
-	c echo.Context, key *triggers.APIKey, done action, apply func(w *triggers.Webhook) error,
-) (*triggers.Webhook, error) {
-	return s.update(c, key, done, func(w *triggers.Webhook) error {
+// ofOrganisationOnly is a change of organisation webhooks.
+func ofOrganisationOnly(apply func(w *triggers.Webhook) error) func(w *triggers.Webhook) error {
+	return func(w *triggers.Webhook) error {
 		if !ofOrganisation(w) {
 			return triggers.ErrNotFound
 		}
 		return apply(w)
-	})
+	}
 }
 
 func (s *Server) activateOrganisationWebhook(c echo.Context, key *triggers.APIKey) error {
@@ -168,9 +177,9 @@ func (s *Server) deactivateOrganisationWebhook(c echo.Context, key *triggers.API
 }
 
 func (s *Server) switchOrganisationWebhook(c echo.Context, key *triggers.APIKey, done action, title string) error {
-	w, err := s.updateOrganisation(c, key, done, func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) })
+	w, err := s.update(c, key, done, ofOrganisationOnly(func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) }))
 	if err != nil {
-		return inForm(err)
+		return inForm(err, formFields)
 	}
 	return s.succeeded(c, view{title: title, up: webhookLinks(c), down: []link{webhookLink(c, w)}})
 }

@@ -29,23 +29,33 @@ var plain = &surface{
 }
 
 // sharing is how a portal's REST API speaks: parameters in forms, a token in one of three places, refusals under status 200.
-var sharing = &surface{prepare: prepareSharing, authenticate: (*Server).authenticateToken, fail: (*Server).failSharing}
+var sharing = &surface{prepare: prepareForm, authenticate: (*Server).authenticateToken, fail: enveloped(appendEnvelope)}
+
+// administration is how the administrator's REST API of a portal's server speaks: as the portal's, but for another envelope, and that the token
+// of a POST must not stand in its address.
+var administration = &surface{prepare: prepareForm, authenticate: (*Server).authenticateAdministrator, fail: enveloped(appendStatusEnvelope)}
 
 // surfaceAt is the surface of a path, whether it is served or not.
 func surfaceAt(path string) *surface {
 	if path == "/sharing" || strings.HasPrefix(path, "/sharing/") {
 		return sharing
 	}
+	if path == "/server" || strings.HasPrefix(path, "/server/") {
+		return administration
+	}
 	return plain
 }
 
-// sharingRoot is where a portal's REST API stands.
-const sharingRoot = "/sharing/rest"
+// Where a portal's REST API stands, and that of its server's administrator.
+const (
+	sharingRoot  = "/sharing/rest"
+	servicesRoot = "/server/admin/services"
+)
 
 // asked is where a request's parameters are kept.
 const asked = "parameters"
 
-func prepareSharing(c echo.Context) error {
+func prepareForm(c echo.Context) error {
 	// Until the body is read, and when it cannot be, the address alone counts.
 	query, err := parameterValues(c.Request().URL.RawQuery)
 	if err != nil {
@@ -124,13 +134,18 @@ const (
 	statusNoToken      = 499
 )
 
-// failSharing writes the envelope of a refusal, under status 200: clients look for its code.
-func (s *Server) failSharing(c echo.Context, p *problem) {
-	if c.Response().Committed {
-		return
+// enveloped writes refusals in an envelope, under status 200: clients look for its code.
+func enveloped(appendTo func(dst []byte, p *problem, traceID string) []byte) func(s *Server, c echo.Context, p *problem) {
+	return func(s *Server, c echo.Context, p *problem) {
+		if c.Response().Committed {
+			return
+		}
+		s.failureHeaders(c, p)
+		s.failInForm(c, appendTo(nil, p, traceID(c)))
 	}
-	s.failureHeaders(c, p)
-	body := appendEnvelope(nil, p, traceID(c))
+}
+
+func (s *Server) failInForm(c echo.Context, body []byte) {
 	f, err := formatOf(parametersOf(c))
 	if err == nil && f == formatHTML {
 		if s.writePage(c, body, view{title: "Error"}) == nil {
@@ -148,15 +163,7 @@ func (s *Server) failSharing(c echo.Context, p *problem) {
 
 // appendEnvelope writes {"error":{"code","messageCode","message","details"}}. The messageCode is the one of docs/errors.md.
 func appendEnvelope(dst []byte, p *problem, traceID string) []byte {
-	message, details := p.Error(), []string{}
-	switch status := p.status(); {
-	case status == statusNoToken:
-		message, details = "Token Required", []string{p.Detail}
-	case status == statusInvalidToken:
-		message, details = "Invalid token", []string{p.Detail}
-	case status >= http.StatusInternalServerError:
-		details = []string{"trace id " + traceID}
-	}
+	message, details := p.sentences(traceID)
 	o := openObject(dst)
 	o.object("error", func(o *object) {
 		o.number("code", int64(p.status()))
@@ -165,4 +172,28 @@ func appendEnvelope(dst []byte, p *problem, traceID string) []byte {
 		o.texts("details", details)
 	})
 	return o.close()
+}
+
+// appendStatusEnvelope writes {"status":"error","messages":[…],"code","messageCode"}.
+func appendStatusEnvelope(dst []byte, p *problem, traceID string) []byte {
+	message, details := p.sentences(traceID)
+	o := openObject(dst)
+	o.text("status", "error")
+	o.texts("messages", append([]string{message}, details...))
+	o.number("code", int64(p.status()))
+	o.text("messageCode", p.Code)
+	return o.close()
+}
+
+// sentences are what an envelope says of a problem: what it is, and what else helps.
+func (p *problem) sentences(traceID string) (message string, details []string) {
+	switch status := p.status(); {
+	case status == statusNoToken:
+		return "Token Required", []string{p.Detail}
+	case status == statusInvalidToken:
+		return "Invalid token", []string{p.Detail}
+	case status >= http.StatusInternalServerError:
+		return p.Error(), []string{"trace id " + traceID}
+	}
+	return p.Error(), []string{}
 }

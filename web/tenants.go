@@ -147,11 +147,17 @@ func readTenant(t *triggers.Tenant, body jsontext.Value, created bool) error {
 		case "sourceNaming":
 			return readNaming(t, name, value)
 		case "portalSettings":
-			return readSettings(t, name, value)
+			settings, err := readSettings(t.Settings.OrDefault(), triggers.AllPortalSettings, name, value)
+			t.Settings = settings
+			return err
+		case "serviceSettings":
+			settings, err := readSettings(t.ServiceSettings.OrDefault(), triggers.AllServiceSettings, name, value)
+			t.ServiceSettings = settings
+			return err
 		}
 		into := map[string]*string{"name": &t.Name, "portalId": &t.PortalID, "portalUrl": &t.PortalURL, "serverUrl": &t.ServerURL}[name]
 		if into == nil {
-			return triggers.Invalid(triggers.CodeUnknownField, name, "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming and portalSettings only")
+			return triggers.Invalid(triggers.CodeUnknownField, name, "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming, portalSettings and serviceSettings only")
 		}
 		text, err := textOf(name, value)
 		if err != nil {
@@ -187,26 +193,25 @@ func readNaming(t *triggers.Tenant, field string, value jsontext.Value) error {
 	return nil
 }
 
-// readSettings reads an object of portal settings; those that it leaves out stay.
-func readSettings(t *triggers.Tenant, field string, value jsontext.Value) error {
-	settings := t.Settings.OrDefault()
+// readSettings reads an object of settings; those that it leaves out stay as they were before.
+func readSettings[S interface{ Validate() error }](before S, all []triggers.Setting[S], field string, value jsontext.Value) (S, error) {
+	settings := before
 	err := eachMember(value, field, func(name string, value jsontext.Value) (err error) {
-		for _, setting := range triggers.AllPortalSettings {
+		for _, setting := range all {
 			if setting.Name == name {
 				*setting.Of(&settings), err = intOf(field+"."+name, value)
 				return err
 			}
 		}
-		return triggers.Invalid(triggers.CodeUnknownField, field+"."+name, "a portal has no such setting")
+		return triggers.Invalid(triggers.CodeUnknownField, field+"."+name, "there is no such setting")
 	})
 	if err != nil {
-		return err
+		return before, err
 	}
 	if err := settings.Validate(); err != nil {
-		return inField(field+"."+problemOf(err).Field, err)
+		return before, inField(field+"."+problemOf(err).Field, err)
 	}
-	t.Settings = settings
-	return nil
+	return settings, nil
 }
 
 func checkTenant(t *triggers.Tenant) (err error) {
@@ -257,7 +262,8 @@ func appendTenant(dst []byte, t *triggers.Tenant) []byte {
 		naming = singularNaming
 	}
 	o.text("sourceNaming", naming)
-	o.object("portalSettings", func(o *object) { writePortalSettings(o, t.Settings) })
+	o.object("portalSettings", func(o *object) { writeSettings(o, t.Settings.OrDefault(), triggers.AllPortalSettings) })
+	o.object("serviceSettings", func(o *object) { writeSettings(o, t.ServiceSettings.OrDefault(), triggers.AllServiceSettings) })
 	o.time("createdAt", t.CreatedAt)
 	return o.close()
 }

@@ -59,12 +59,11 @@ func (s *Server) tokenHolder(token string, at time.Time) *heldKey {
 
 // tokenOf finds a request's token: in the header that is left to it where another stands in front of a portal, in a parameter, or in the
 // standard header.
-func tokenOf(c echo.Context) (string, error) {
-	header := c.Request().Header
+func tokenOf(header http.Header, p *parameters) (string, error) {
 	if text, ok := bearerOf(header.Get("X-Esri-Authorization")); ok {
 		return text, nil
 	}
-	if text, _, err := parametersOf(c).get("token"); text != "" || err != nil {
+	if text, _, err := p.get("token"); text != "" || err != nil {
 		return text, err
 	}
 	text, _ := bearerOf(header.Get("Authorization"))
@@ -73,14 +72,28 @@ func tokenOf(c echo.Context) (string, error) {
 
 // authenticateToken gives the key that a request on an ArcGIS surface was made with: by a token of generateToken, or by the key itself.
 func (s *Server) authenticateToken(c echo.Context, allowed roles) (*triggers.APIKey, error) {
-	text, err := tokenOf(c)
+	return s.authenticateForm(c.Request().Header, parametersOf(c), allowed)
+}
+
+// authenticateAdministrator is authenticateToken, but that a POST which changes something must not have its token in the address.
+func (s *Server) authenticateAdministrator(c echo.Context, allowed roles) (*triggers.APIKey, error) {
+	p := parametersOf(c)
+	if c.Request().Method == http.MethodPost {
+		p = &parameters{body: p.body}
+	}
+	return s.authenticateForm(c.Request().Header, p, allowed)
+}
+
+func (s *Server) authenticateForm(header http.Header, p *parameters, allowed roles) (*triggers.APIKey, error) {
+	text, err := tokenOf(header, p)
 	switch {
 	case err != nil:
 		return nil, err
 	case text == "":
 		return nil, &problem{
 			Code: codeUnauthorized, Status: statusNoToken, Index: -1,
-			Detail: "send a token of generateToken, or an API key, as the parameter token or in the header X-Esri-Authorization: Bearer <token>",
+			Detail: "send a token of generateToken, or an API key, as the parameter token or in the header X-Esri-Authorization: Bearer <token>; " +
+				"to the server's administration a POST sends it in its body or in a header",
 		}
 	}
 	var key *heldKey

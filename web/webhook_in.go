@@ -64,6 +64,10 @@ var members = map[string]member{
 	"format":                   (*draft).readFormat,
 	"retry":                    (*draft).readRetry,
 	"deactivationPolicy":       (*draft).readPolicy,
+	"contentType":              text(func(w *triggers.Webhook) *string { return &w.ContentType }),
+	"payloadFormat":            (*draft).readPayloadFormat,
+	"schedule":                 (*draft).readSchedule,
+	"crcCheck":                 flag(func(w *triggers.Webhook) *bool { return &w.CRCCheck }),
 }
 
 // decodeNew reads the body of a create into w, which has its id, its dates and the level it gets when the body says none.
@@ -116,7 +120,7 @@ func (d *draft) replace(body jsontext.Value) error {
 
 // read fills the draft from a body, and judges the result as one. The level stays where the body says none.
 func (d *draft) read(body jsontext.Value) error {
-	d.w.Format = triggers.FormatAuto
+	d.w.Format, d.w.ContentType = triggers.FormatAuto, triggers.ContentTypeJSON
 	d.w.Retry = triggers.Retry{Profile: triggers.RetryStandard}
 	seen := map[string]bool{}
 	err := eachMember(body, "", func(name string, value jsontext.Value) error {

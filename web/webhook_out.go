@@ -52,6 +52,7 @@ func webhookObject(dst []byte, w *triggers.Webhook, guarded func(o *object)) []b
 			o.number("daysInPast", int64(w.Deactivation.DaysInPast))
 		})
 	}
+	writeSending(o, w)
 	o.flag("ordered", w.Ordered)
 	o.number("timeoutSeconds", int64(w.TimeoutSeconds))
 	o.number("rateLimit", int64(w.RateLimit))

@@ -60,6 +60,9 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err := staysOwned(key, w); err != nil {
 		return err
 	}
+	if err := s.askReceiver(c, nil, w); err != nil {
+		return err
+	}
 	ctx, change := audited(c, key, webhookCreate, w.ID.String())
 	change.After = auditedWebhook(w, nil)
 	if err := s.config.Directory.Create(ctx, w); err != nil {
@@ -181,7 +184,7 @@ func (s *Server) turn(w *triggers.Webhook, on bool) error {
 	return w.Validate(s.config.Targets)
 }
 
-// update changes the webhook that the path names, and notes who did it.
+// update changes the webhook that the path names, as change does.
 func (s *Server) update(
 	c echo.Context, key *triggers.APIKey, done action, apply func(w *triggers.Webhook) error,
 ) (*triggers.Webhook, error) {
@@ -189,6 +192,26 @@ func (s *Server) update(
 	if err != nil {
 		return nil, err
 	}
+	return s.change(c, key, done, id, apply)
+}
+
+// change changes the webhook with the id, after its receiver has been asked what is to be asked, and notes who did it. Apply is called twice,
+// with copies.
+func (s *Server) change(
+	c echo.Context, key *triggers.APIKey, done action, id triggers.WebhookID, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
+	tried, err := s.tryOut(c, key, id, apply)
+	if err != nil {
+		return nil, err
+	}
+	return s.save(c, key, done, tried, apply)
+}
+
+// save changes a webhook as it was tried out.
+func (s *Server) save(
+	c echo.Context, key *triggers.APIKey, done action, tried *triggers.Webhook, apply func(w *triggers.Webhook) error,
+) (*triggers.Webhook, error) {
+	id := tried.ID
 	ctx, change := audited(c, key, done, id.String())
 	w, err := s.config.Directory.Update(ctx, key.Tenant, id, func(w *triggers.Webhook) error {
 		before := *w
@@ -199,6 +222,9 @@ func (s *Server) update(
 			return err
 		}
 		if err := staysOwned(key, w); err != nil {
+			return err
+		}
+		if err := s.wasAsked(&before, w, tried); err != nil {
 			return err
 		}
 		if w.Enabled && !before.Enabled {

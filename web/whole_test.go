@@ -105,7 +105,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	}
 	change(&deliveries, &server)
 	dispatcher := delivery.New(deliveries)
-	server.Dispatcher, server.Resender, server.Tester = dispatcher, dispatcher, dispatcher
+	server.Dispatcher, server.Resender, server.Tester, server.Handshaker = dispatcher, dispatcher, dispatcher, dispatcher
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}

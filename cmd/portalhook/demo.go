@@ -211,6 +211,8 @@ type newWebhook struct {
 	Level                    string   `json:"level,omitzero"`
 	OwnerID                  string   `json:"ownerId,omitzero"`
 	Filter                   string   `json:"filter,omitzero"`
+	ContentType              string   `json:"contentType,omitzero"`
+	PayloadFormat            string   `json:"payloadFormat,omitzero"`
 }
 
 const webhooksPath = "/api/v1/webhooks"

@@ -72,6 +72,7 @@ func (s *stage) play(ctx context.Context, story *testdata.Story) (result, error)
 		id, err := s.subscribe(ctx, newWebhook{
 			Name: w.Name, URL: s.receiverURL + pathOf(story, w.Name), EventTypes: w.EventTypes, Enabled: true, Secret: w.Secret,
 			Format: w.Format, EnableCloudEventDelivery: w.EnableCloudEventDelivery, Level: w.Level, OwnerID: w.OwnerID, Filter: w.Filter,
+			ContentType: w.ContentType, PayloadFormat: w.PayloadFormat,
 		})
 		if err != nil {
 			return result{}, fmt.Errorf("subscribe %s: %w", w.Name, err)

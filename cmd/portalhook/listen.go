@@ -30,7 +30,8 @@ type listenCommand struct {
 
 // Help is shown below the summary.
 func (listenCommand) Help() string {
-	return `It prints every request it gets: time, headers and body, and whether the signatures hold.
+	return `It prints every request it gets: time, headers and body, and whether the signatures hold. With a secret it also answers the challenge of
+webhooks whose crcCheck is on.
 
 	portalhook listen --secret whsec_… --pretty
 	portalhook listen --fail-first 3       # to watch retries

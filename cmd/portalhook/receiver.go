@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portalhook/delivery"
 	"portalhook/payload"
 	"portalhook/triggers"
 )
@@ -46,9 +47,23 @@ type arrival struct {
 	status     int // of the answer
 }
 
-// ServeHTTP reads a delivery to its end and answers it. A signature that does not hold is answered 401, unless the script asks for
+// prove answers a challenge, by GET with a crc_token, by the first secret; false when the request is none.
+func (r *receiver) prove(w http.ResponseWriter, request *http.Request) bool {
+	token := request.URL.Query().Get("crc_token")
+	if request.Method != http.MethodGet || token == "" || len(r.secrets) == 0 {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"response_token":%q}`, delivery.CRCAnswer(r.secrets[0], token))
+	return true
+}
+
+// ServeHTTP reads a delivery to its end and answers it. A challenge is answered and not handed on: it is no delivery. A signature that does not hold is answered 401, unless the script asks for
 // a failure anyway.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if r.prove(w, request) {
+		return
+	}
 	a := arrival{at: time.Now(), method: request.Method, path: request.URL.RequestURI(), header: request.Header}
 	a.body, a.problem = io.ReadAll(http.MaxBytesReader(w, request.Body, maxReceived))
 	if a.problem != nil {

@@ -43,6 +43,7 @@ type serveCommand struct {
 	MaxWebhooksPerOwner int           `help:"How many webhooks of user level an owner may have in a tenant." default:"150" env:"PORTALHOOK_MAX_WEBHOOKS_PER_OWNER" placeholder:"N"`
 	ManagementRateLimit string        `help:"How often a user may call everything but POST /api/v1/events: off, qlik, or requests a minute that read and that change something, such as 600,60." default:"off" env:"PORTALHOOK_MANAGEMENT_RATE_LIMIT" placeholder:"LIMIT"`
 	Retention           time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
+	ReachabilityCheck   string        `help:"Ask a receiver for an answer when its webhook is made, switched on or given another URL: off, warn (the log tells of one that does not answer) or require (its webhook is refused)." enum:"off,warn,require" default:"off" env:"PORTALHOOK_REACHABILITY_CHECK" placeholder:"MODE"`
 	CloudFormat         string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
 	Catalog             string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
 
@@ -95,7 +96,8 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
 		adminKey: s.AdminKey, userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
-		legacyCloud: s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
+		reachability: web.Reachability(s.ReachabilityCheck),
+		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},

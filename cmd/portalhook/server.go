@@ -61,6 +61,7 @@ type serverConfig struct {
 	maxWebhooksPerOwner int            // of user level, of one owner in a tenant
 	rateLimit           web.RateLimit
 	legacyCloud         bool // cloud types without CloudEvents have their legacy form, not the hybrid one
+	reachability        web.Reachability
 	retention           time.Duration
 	trusted             []netip.Prefix
 	tls                 *tls.Config // nil: plain HTTP
@@ -134,7 +135,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	}
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
-		Table: table, Directory: directory,
+		Table: table, Directory: directory, Handshaker: s.dispatcher, Reachability: config.reachability,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,

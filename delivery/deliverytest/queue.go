@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -63,6 +62,8 @@ type member struct {
 	tenant   uint32
 	webhook  uint32
 	interval int64 // in milliseconds since 1970
+	together string
+	size     int
 	event    triggers.ID
 	place    int // in the event's Planned
 	revision int64
@@ -164,7 +165,7 @@ func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
 		if !planned.Interval.IsZero() && planned.State != delivery.Skipped && !deleted {
 			q.members = append(q.members, member{
 				tenant: a.Tenant, webhook: planned.Webhook, interval: planned.Interval.UnixMilli(),
-				event: id, place: i, revision: planned.Revision, trigger: planned.Trigger,
+				together: delivery.TogetherOf(&a.Event.URI), size: len(a.Body), event: id, place: i, revision: planned.Revision, trigger: planned.Trigger,
 			})
 			continue
 		}
@@ -306,36 +307,52 @@ func (q *Queue) CloseIntervals(_ context.Context, now time.Time) (int, error) {
 	if err := q.fail("CloseIntervals"); err != nil {
 		return 0, err
 	}
-	type interval struct {
-		webhook uint32
-		end     int64
-	}
-	closed := make(map[interval][]member)
-	open := q.members[:0]
+	open, closed := q.members[:0], []member(nil)
 	for _, m := range q.members {
 		if m.interval > now.UnixMilli() {
 			open = append(open, m)
 			continue
 		}
-		key := interval{m.webhook, m.interval}
-		closed[key] = append(closed[key], m)
+		closed = append(closed, m)
 	}
 	q.members = open
-	ends := slices.SortedFunc(maps.Keys(closed), func(a, b interval) int {
-		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.webhook, b.webhook))
+	slices.SortStableFunc(closed, func(a, b member) int {
+		return cmp.Or(cmp.Compare(a.interval, b.interval), cmp.Compare(a.webhook, b.webhook), cmp.Compare(a.together, b.together))
 	})
-	for _, end := range ends {
-		members := closed[end]
-		events := make([]triggers.ID, len(members))
-		for i, m := range members {
-			events[i] = m.event
-		}
-		newest := members[len(members)-1]
-		planned := delivery.Planned{Webhook: newest.webhook, Revision: newest.revision, Trigger: newest.trigger}
-		d := q.add(q.draw(1), newest.tenant, planned, time.UnixMilli(end.end).UTC(), time.UnixMilli(end.end).UTC(), events)
-		d.collected = true
+	made := 0
+	for len(closed) > 0 {
+		made++
+		n := fits(closed)
+		q.deliver(closed[:n])
+		closed = closed[n:]
 	}
-	return len(ends), nil
+	return made, nil
+}
+
+// fits is how many members, from the first on, go into one delivery.
+func fits(closed []member) int {
+	size := 0
+	for n, m := range closed {
+		first := closed[0]
+		size += m.size
+		if m.interval != first.interval || m.webhook != first.webhook || m.together != first.together ||
+			n == delivery.MaxMembers || n > 0 && size > delivery.MaxMemberBytes {
+			return n
+		}
+	}
+	return len(closed)
+}
+
+// deliver makes the delivery of members of an interval that has ended.
+func (q *Queue) deliver(members []member) {
+	events := make([]triggers.ID, len(members))
+	for i, m := range members {
+		events[i] = m.event
+	}
+	newest := members[len(members)-1]
+	planned := delivery.Planned{Webhook: newest.webhook, Revision: newest.revision, Trigger: newest.trigger}
+	end := time.UnixMilli(newest.interval).UTC()
+	q.add(q.draw(1), newest.tenant, planned, end, end, events).collected = true
 }
 
 func (q *Queue) fail(verb string) error {

@@ -75,10 +75,10 @@ type place struct {
 }
 
 func (q *Queue) place(d *entry) place {
-	if d.collected {
-		return place{webhook: d.Webhook}
-	}
 	first := q.events[d.events[0]]
+	if d.collected {
+		return place{d.Webhook, delivery.TogetherOf(&first.Event.URI)}
+	}
 	return place{d.Webhook, delivery.LineOf(&first.Event.URI, first.Body)}
 }
 

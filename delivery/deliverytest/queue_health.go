@@ -43,6 +43,9 @@ func (q *Queue) ShiftDue(_ context.Context, by time.Duration) error {
 			d.DueAt = d.DueAt.Add(by)
 		}
 	}
+	for i := range q.members {
+		q.members[i].interval = max(1, q.members[i].interval+by.Milliseconds())
+	}
 	for key, health := range q.health {
 		shifted := health.Clone()
 		shifted.Shift(by)

@@ -253,10 +253,14 @@ func (q *Queue) outcome(e *event, i int, planned delivery.Planned) delivery.Reco
 		}
 	}
 	if d == nil {
-		return delivery.Record{
-			Tenant: e.Tenant, Webhook: planned.Webhook, EventID: e.id, URI: e.Event.URI.String(), State: delivery.Waiting,
-			DueAt: milliseconds(planned.Interval),
+		waits := delivery.Record{Tenant: e.Tenant, Webhook: planned.Webhook, EventID: e.id, URI: e.Event.URI.String(), State: delivery.Waiting}
+		at := slices.IndexFunc(q.members, func(m member) bool { return m.event == e.id && m.webhook == planned.Webhook })
+		if at < 0 {
+			waits.State, waits.Reason = delivery.Cancelled, WebhookDeleted
+			return waits
 		}
+		waits.DueAt = time.UnixMilli(q.members[at].interval).UTC()
+		return waits
 	}
 	record := d.Record
 	record.Revision, record.BuiltAt, record.Attempts = payload.Revision{}, time.Time{}, nil

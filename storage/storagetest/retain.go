@@ -185,6 +185,32 @@ func testShiftDue(f *fixture) {
 	f.claimOne()
 }
 
+func testShiftIntervals(f *fixture) {
+	w := f.create(f.webhook("w", "/items"))
+	end := f.clock.Now().Add(time.Minute)
+	uri, err := triggers.Default().ParseURI("/items/a1/update")
+	require.NoError(f, err)
+	receipts, err := f.store.Enqueue(f.Context(), []delivery.Acceptance{{
+		Tenant: w.Tenant, AcceptedAt: f.clock.Now(), Event: &triggers.Event{URI: uri}, Body: []byte(`{"n":1}`),
+		Planned: []delivery.Planned{{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting, Interval: end}},
+	}})
+	require.NoError(f, err)
+	f.clock.Advance(24 * time.Hour) // the clock was set
+	require.NoError(f, f.store.ShiftDue(f.Context(), 24*time.Hour))
+	f.store = f.reopen()
+	event, err := f.store.Event(f.Context(), w.Tenant, receipts[0].ID)
+	require.NoError(f, err)
+	require.Equal(f, delivery.Waiting, event.Matches[0].Delivery.State)
+	require.Equal(f, end.Add(24*time.Hour), event.Matches[0].Delivery.DueAt)
+	for _, want := range []int{0, 1} {
+		made, err := f.store.CloseIntervals(f.Context(), f.clock.Now())
+		require.NoError(f, err)
+		require.Equal(f, want, made, "an interval lasts as long as it was to last")
+		f.clock.Advance(time.Minute)
+	}
+	require.Len(f, f.claim(), 1)
+}
+
 func testHealth(f *fixture) {
 	require.NoError(f, f.store.Ping(f.Context()))
 	room, err := f.store.FreeBytes()

@@ -30,6 +30,10 @@ func (f *fixture) full() *triggers.Webhook {
 	w.Retry = triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{0, 5 * time.Second, 1500 * time.Millisecond}}
 	w.Deactivation = &triggers.DeactivationPolicy{NumberOfFailures: 5, DaysInPast: 2}
 	w.Ordered, w.TimeoutSeconds, w.RateLimit = true, 12, 60
+	w.ContentType, w.PrettyPayload, w.CRCCheck = triggers.ContentTypeForm, true, true
+	w.Schedule = &triggers.Schedule{
+		Name: "every half minute", State: triggers.ScheduleEnabled, StartAt: f.clock.Now().Add(time.Hour), Frequency: "second", Interval: 30,
+	}
 	w.CheckCertificateRevocation, w.EnableCloudEventDelivery, w.Origin = true, true, "management-console"
 	w.CreatedBy, w.UpdatedBy = "ann", "bob"
 	w.UpdatedAt = f.clock.Now().Add(time.Second)
@@ -98,6 +102,12 @@ func testWebhookRevision(f *fixture) {
 			w.EncryptedHeaders = []triggers.Header{{Name: "Authorization", Value: triggers.NewSecret("b")}}
 		}, false},
 		{"format", func(w *triggers.Webhook) { w.Format = triggers.FormatPortal }, true},
+		{"content type", func(w *triggers.Webhook) { w.ContentType = triggers.ContentTypeForm }, true},
+		{"pretty payload", func(w *triggers.Webhook) { w.PrettyPayload = true }, true},
+		{"schedule", func(w *triggers.Webhook) {
+			w.Schedule = &triggers.Schedule{State: triggers.ScheduleDisabled, Frequency: "day", Interval: 1}
+		}, false},
+		{"challenge", func(w *triggers.Webhook) { w.CRCCheck = true }, false},
 	} {
 		before := w.Revision
 		test.change(w)
@@ -328,6 +338,9 @@ func testTenant(f *fixture) {
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	tenant.Name, tenant.ServerURL = "renamed", ""
 	tenant.SingularSource, tenant.Settings = true, triggers.PortalSettings{TimeoutSeconds: 60, PauseSeconds: 1, MetricMinutes: 7}
+	tenant.ServiceSettings = triggers.ServiceSettings{
+		Attempts: 1, TimeoutSeconds: 2, PauseSeconds: 3, DeactivationPolicy: triggers.DeactivationPolicy{NumberOfFailures: 4, DaysInPast: 5},
+	}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	f.store = f.reopen()
 	tenants, err = f.store.Tenants(f.Context())
@@ -368,6 +381,7 @@ func testTenantURL(f *fixture) {
 
 	// What attempts go by is in no revision; how payloads name things is.
 	moved.Settings = triggers.PortalSettings{Attempts: 5, PauseSeconds: 9, MetricMinutes: 1}
+	moved.ServiceSettings = triggers.DefaultServiceSettings
 	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
 	require.Equal(f, first, f.find(first))
 	moved.SingularSource = true
