@@ -35,7 +35,7 @@ func Build(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, err
 	switch rev.Builder {
 	case 1:
 		return buildVersion1(dst, rev, at, events)
-	case Version:
+	case 2, Version:
 		return buildVersion2(dst, rev, at, events)
 	}
 	return dst, fmt.Errorf("payload builder %d is not known; this is %d", rev.Builder, Version)
@@ -54,7 +54,7 @@ func buildVersion1(dst []byte, rev *Revision, at time.Time, events []Event) ([]b
 	return appendPortal(dst, rev, at, events), nil
 }
 
-// buildVersion2 knows every family and format.
+// buildVersion2 knows every family and format. Version 3 differs in the source of CloudEvents, see readCloud.
 func buildVersion2(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, error) {
 	switch rev.Format {
 	case triggers.FormatAuto, triggers.FormatPortal, triggers.FormatLegacy, triggers.FormatHybrid, triggers.FormatCloudEvents:
