@@ -34,7 +34,7 @@ func Build(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, err
 	switch rev.Builder {
 	case 1:
 		dst, err = buildVersion1(dst, rev, at, events)
-	case Version:
+	case 2, Version:
 		dst, err = buildVersion2(dst, rev, at, events)
 	default:
 		err = fmt.Errorf("payload builder %d is not known; this is %d", rev.Builder, Version)
@@ -58,7 +58,7 @@ func buildVersion1(dst []byte, rev *Revision, at time.Time, events []Event) ([]b
 	return appendPortal(dst, rev, at, events), nil
 }
 
-// buildVersion2 knows every family and format.
+// buildVersion2 knows every family and format. Version 3 differs in the source of CloudEvents, see readCloud.
 func buildVersion2(dst []byte, rev *Revision, at time.Time, events []Event) ([]byte, error) {
 	switch rev.Format {
 	case triggers.FormatAuto, triggers.FormatPortal, triggers.FormatLegacy, triggers.FormatHybrid, triggers.FormatCloudEvents:

@@ -100,7 +100,16 @@ func readCloud(rev *Revision, ev *Event) (cloudEvent, error) {
 		e.subject = ev.URI.String()
 	}
 	if e.source == nil {
-		e.source = appendQuoted(nil, rev.PortalURL)
+		e.source = appendQuoted(nil, sourceOf(rev, ev))
 	}
 	return e, err
+}
+
+// sourceOf is the source of an event whose Body has none. One that came as a CloudEvent keeps its own: ids are unique within a source only, and
+// receivers drop what has both from before. Our own events have a source for the identity's sake.
+func sourceOf(rev *Revision, ev *Event) string {
+	if rev.Builder == 2 || ev.URI.Resource == triggers.Webhooks {
+		return rev.PortalURL
+	}
+	return cmp.Or(ev.Source, rev.PortalURL)
 }

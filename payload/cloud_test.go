@@ -215,6 +215,26 @@ func TestSourceOfCloudEvents(t *testing.T) {
 	require.Contains(t, build(t, formatted(triggers.FormatHybrid), told), `"source":"https://orgURL/portal/"`)
 }
 
+// Two backends may count their events alike: what comes as CloudEvents of two sources is told as of two, as its id is unique in its own only.
+// What was planned by an older builder, what names no source, and our own events are the portal's.
+func TestSourceOfOtherEvents(t *testing.T) {
+	rev, older := formatted(triggers.FormatCloudEvents), formatted(triggers.FormatCloudEvents)
+	older.Builder = 2
+	for uri, more := range map[string]string{"/items/i/move": ``, "/services/s/FeatureServer/FeaturesCreated": ``, "/services/s/GPServer": `,"jobId":"j","status":"failed"`} {
+		ev := told(t, uri, more)
+		require.Contains(t, build(t, rev, ev), `"source":"https://orgURL/portal/"`)
+		for _, source := range []string{"urn:a", "urn:b"} {
+			ev.Source = source
+			require.Contains(t, build(t, rev, ev), `"source":"`+source+`"`)
+			require.Contains(t, build(t, older, ev), `"source":"https://orgURL/portal/"`)
+		}
+	}
+	own := told(t, "/items/i/move", ``)
+	own.URI = triggers.URI{Resource: triggers.Webhooks, Operation: triggers.WebhooksDisable, ID: "w"}
+	own.Source = "portalhook"
+	require.Contains(t, build(t, rev, own), `"source":"https://orgURL/portal/"`)
+}
+
 func TestRenderRefusesSources(t *testing.T) {
 	_, err := payload.Render(event(t, `{"uri":"com.qlik.v1.app.created","source":"1:2"}`), builtAt)
 	require.Equal(t, triggers.Invalid(triggers.CodeOutOfRange, "source", "must be a URI or the end of one, such as com.qlik/engine, as CloudEvents asks"), err)

@@ -32,7 +32,8 @@
 // attributes in lower case, the others stay in a member extensions, where the legacy form has all of them. Data is as it came.
 //
 // A portal's or a service's event as a CloudEvent has the any form of its trigger as type (/items/share), its URI as subject
-// (/items/<id>/share), the portal URL as source, and as data the very object that a portal's envelope holds in events.
+// (/items/<id>/share), as source that of the CloudEvent which it came as, else the portal URL, and as data the very object that a
+// portal's envelope holds in events.
 //
 // # Properties
 //
@@ -71,8 +72,9 @@ import (
 // Version is the builder's version. Bytes of a delivery must come out the same for ever, so a change of any builder's output
 // takes a new number and leaves the old path in place.
 //
-// Version 1 knew the portal's envelope only; version 2 makes the same of portal events and knows every family and format.
-const Version = 2
+// Version 1 knew the portal's envelope only; version 2 makes the same of portal events and knows every family and format. Version 3 keeps
+// the source of a portal's or a service's event that came as a CloudEvent, where version 2 put the portal URL.
+const Version = 3
 
 // Revision is what a webhook contributes to its payloads and to its history, fixed when its deliveries are made. It is stored
 // once per change of a webhook, as JSON.
@@ -116,7 +118,7 @@ func (r *Revision) Equal(other *Revision) bool {
 type Event struct {
 	ID      triggers.ID
 	EventID string // the sender's, empty when it gave none
-	Source  string // part of the event's identity; the source that receivers are told is in Body
+	Source  string // part of the event's identity, empty when it has none; of a cloud type Body has it, too
 	URI     triggers.URI
 	// Body is what Render gave at acceptance.
 	Body []byte

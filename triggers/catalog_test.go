@@ -35,6 +35,7 @@ func TestCatalogEntries(t *testing.T) {
 
 			ev, err := catalog.ParseEvent(e.SampleEvent)
 			require.NoError(t, err)
+			require.Empty(t, ev.EventID, "every sample can be emitted beside the others, and again")
 			require.True(t, trigger.OperationsOf(ev.URI.Resource).Has(ev.URI.Operation), "it hears its own sample")
 			require.Equal(t, !tenantOnly, e.Resource != "portal" && catalog.UserLevel(&ev.URI))
 

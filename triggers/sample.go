@@ -86,7 +86,7 @@ func samplePathEvent(e *Entry, samples map[string]string) ([]byte, error) {
 
 // sampleCloudEvent makes an event of a cloud type; data is a JSON object.
 func sampleCloudEvent(name, source, data string) []byte {
-	return fmt.Appendf(nil, `{"uri":"%s","source":"%s","eventId":"e65c1481-5f0f-4d6a-9d0c-3c3f6a0f7a11","when":1615215089000,`+
+	return fmt.Appendf(nil, `{"uri":"%s","source":"%s","when":1615215089000,`+
 		`"userId":"vNRGcbCUqXuNfd_q5kyGY0fE0KVYZ3Hc","ownerId":"vNRGcbCUqXuNfd_q5kyGY0fE0KVYZ3Hc","data":%s}`, name, source, data)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -114,6 +115,8 @@ func (t Targets) CheckURL(raw string) (*url.URL, error) {
 		return nil, Invalid(CodeNotAllowed, "url", "the url must begin with https://, not %s://", clip(u.Scheme))
 	case u.User != nil:
 		return nil, Invalid(CodeNotAllowed, "url", "the url must not hold a user name or password; send credentials in a header")
+	case strings.ContainsFunc(raw, unicode.IsSpace):
+		return nil, Invalid(CodeBadURI, "url", "the url must not hold blanks, at its end neither; one that is meant is written %%20")
 	case strings.Contains(raw, "#"):
 		return nil, Invalid(CodeNotAllowed, "url", "the url must not have a fragment (#…): it is never sent")
 	}

@@ -20,6 +20,7 @@ func targets(t *testing.T, allowHTTP bool, allow ...string) triggers.Targets {
 func TestCheckURL(t *testing.T) {
 	const (
 		complete = "the url is not a complete one, such as https://receiver.example.com/hook"
+		blank    = "the url must not hold blanks, at its end neither; one that is meant is written %20"
 		number   = "the host must be a name, and its last label must not be a number"
 	)
 	literal := func(addr string) string {
@@ -57,6 +58,9 @@ func TestCheckURL(t *testing.T) {
 		{"too long", strict, "https://a.example/" + strings.Repeat("é", 2031), "TOO_LONG", "the url has at most 2048 characters, not 2049"},
 		{"no scheme", strict, "a.example/hook", "BAD_URI", complete},
 		{"no host", strict, "https:///hook", "BAD_URI", complete},
+		{"a blank copied along", strict, "https://a.example/hook ", "BAD_URI", blank},
+		{"a blank within", strict, "https://a.example/a b?c=d", "BAD_URI", blank},
+		{"a blank that is no space", strict, "https://a.example/hook\u00a0", "BAD_URI", blank},
 		{"opaque", strict, "https:a.example", "BAD_URI", complete},
 		{"leading space", strict, " https://a.example", "BAD_URI", complete},
 		{"line break", strict, "https://a.example/\nx", "BAD_URI", complete},

@@ -79,10 +79,10 @@ func TestMatchIsBounded(t *testing.T) {
 
 // TestRefusalsOfActions asks for what cannot be done now, or not by that name.
 func TestRefusalsOfActions(t *testing.T) {
-	s := newStage(t)
+	w := newWorld(t, operatorKey)
 	nowhere := "?tenant=nowhere"
-	webhook := "/api/v1/webhooks/" + s.named["webhook"]
-	resend := webhook + "/deliveries/" + s.named["delivery"] + "/actions/resend"
+	webhook := w.paths.Replace("/api/v1/webhooks/{webhook}")
+	resend := w.paths.Replace("/api/v1/webhooks/{webhook}/deliveries/{delivery}/actions/resend")
 	for name, test := range map[string]struct {
 		method, path, body string
 		status             int
@@ -98,10 +98,10 @@ func TestRefusalsOfActions(t *testing.T) {
 		"events told while too much waits": {"POST", "/api/v1/events", share, 429, "OVERLOADED"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if s.failure = nil; test.status == 429 {
-				s.failure = &delivery.Overload{Status: 429, RetryAfter: 2 * time.Second}
+			if w.failure = nil; test.status == 429 {
+				w.failure = &delivery.Overload{Status: 429, RetryAfter: 2 * time.Second}
 			}
-			a := s.as(t, operatorKey, test.method, test.path, test.body)
+			a := w.as(t, operatorKey, test.method, test.path, test.body)
 			require.Equal(t, test.status, a.status, a.body)
 			require.Equal(t, test.code, a.problem(t)["code"])
 		})

@@ -3,7 +3,6 @@ package web_test
 import (
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,41 +10,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 )
-
-// stage is a server with one of everything that a path can name.
-type stage struct {
-	*edge
-	named map[string]string // by the path's parameter
-}
-
-func newStage(t *testing.T) *stage {
-	t.Helper()
-	e := newBareEdge(t)
-	s := &stage{e, map[string]string{"tenant": "other", "key": viewerKey}}
-	s.named["webhook"] = e.create(t, `{"name":"all","url":"https://a.example.com/","eventTypes":["/"],"enabled":true}`)
-	s.named["event"] = e.post(t, share)
-	s.named["delivery"] = e.records[0].ID.Delivery()
-	s.named["recovery"] = e.recover(t, s.named["webhook"])
-	return s
-}
-
-var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
-
-// path names what is there.
-func (s *stage) path(t *testing.T, path string) string {
-	t.Helper()
-	return pathParameter.ReplaceAllStringFunc(path, func(parameter string) string {
-		name := s.named[strings.Trim(parameter, "{}")]
-		require.NotEmpty(t, name, "what does %s name in %s?", parameter, path)
-		return name
-	})
-}
-
-// send calls an operation as one who may everything.
-func (s *stage) send(t *testing.T, o operation, contentType, body string, header http.Header) answer {
-	t.Helper()
-	return s.do(t, request{method: o.method, path: s.path(t, o.path), key: operatorKey, contentType: contentType, body: body, header: header})
-}
 
 // withBodies are the operations that take a body of their own.
 func withBodies(t *testing.T) []operation {
@@ -58,19 +22,6 @@ func withBodies(t *testing.T) []operation {
 // contentType is the first that the operation takes, in the order of the alphabet.
 func (o operation) contentType() string {
 	return slices.Min(slices.Collect(maps.Keys(o.RequestBody.Value.Content)))
-}
-
-// TestBodiesAreBounded sends every operation that takes a body one that is too large, and one that is compressed.
-func TestBodiesAreBounded(t *testing.T) {
-	s := newStage(t)
-	for _, o := range withBodies(t) {
-		t.Run(o.method+" "+o.path, func(t *testing.T) {
-			a := s.send(t, o, o.contentType(), strings.Repeat(" ", 8<<20+1), nil)
-			require.Equal(t, http.StatusRequestEntityTooLarge, a.status, a.body)
-			a = s.send(t, o, o.contentType(), "{}", http.Header{"Content-Encoding": {"gzip"}})
-			require.Equal(t, http.StatusUnsupportedMediaType, a.status, a.body)
-		})
-	}
 }
 
 // spot is an object whose members a body can have, and how such a body begins and ends.
@@ -133,14 +84,14 @@ func isOpen(schema *openapi3.Schema) bool {
 const nobody = `[[{"":0}]]`
 
 // knows says whether an operation knows a member of an object in its body. Each is asked for alone, in a body that need not be good.
-func (s *stage) knows(t *testing.T, o operation, p spot, begin, name string) bool {
+func (w *world) knows(t *testing.T, o operation, p spot, begin, name string) bool {
 	t.Helper()
 	contentType := "application/json"
 	if o.RequestBody.Value.Content[contentType] == nil {
 		contentType = o.contentType()
 	}
 	body := p.before + begin + `"` + name + `":` + nobody + "}" + p.after
-	a := s.send(t, o, contentType, body, nil)
+	a := w.do(t, request{method: o.method, path: w.paths.Replace(o.path), key: operatorKey, contentType: contentType, body: body})
 	require.NotEqual(t, http.StatusNotFound, a.status, a.body)
 	if a.status < http.StatusBadRequest {
 		return true
@@ -156,7 +107,7 @@ var refusedByName = map[string]string{"cloudEventsVersion": "CloudEvents 0.1: it
 // TestEveryMemberIsKnown holds what handlers know to what the specification names, in both directions: every member of a body that it
 // names is known, and no other of the words that the sources hold.
 func TestEveryMemberIsKnown(t *testing.T) {
-	s := newStage(t)
+	w := newWorld(t, operatorKey)
 	words := sourceWords(t, ".", "../triggers")
 	for _, word := range []string{"eventTypes", "portalUrl", "expiresAt", "changesUrl", "numberOfFailures"} {
 		require.Contains(t, words, word, "the sources are read")
@@ -173,12 +124,12 @@ func TestEveryMemberIsKnown(t *testing.T) {
 					open = open && isOpen(schema)
 					for name := range schema.Properties {
 						named[name] = true
-						require.True(t, s.knows(t, o, p, beginning(schema), name), "%s in %s…%s is specified", name, p.before, p.after)
+						require.True(t, w.knows(t, o, p, beginning(schema), name), "%s in %s…%s is specified", name, p.before, p.after)
 					}
 				}
 				for word := range words {
 					if !open && !named[word] && refusedByName[word] == "" {
-						require.False(t, s.knows(t, o, p, "{", word), "%s in %s…%s is not specified", word, p.before, p.after)
+						require.False(t, w.knows(t, o, p, "{", word), "%s in %s…%s is not specified", word, p.before, p.after)
 					}
 				}
 			}

@@ -64,7 +64,7 @@ var kinds = map[string]kind{
 	triggers.CodeCannotFire:     {http.StatusBadRequest, "The trigger would never fire"},
 	triggers.CodePlaceholder:    {http.StatusBadRequest, "A placeholder was left in"},
 	triggers.CodeBadPattern:     {http.StatusBadRequest, "The trigger's pattern is not valid"},
-	triggers.CodeBadURI:         {http.StatusBadRequest, "The event's URI is not valid"},
+	triggers.CodeBadURI:         {http.StatusBadRequest, "A URI is not valid"},
 	triggers.CodeMissingID:      {http.StatusBadRequest, "The event's URI lacks an id"},
 	triggers.CodeMissing:        {http.StatusBadRequest, "A property that the operation needs is missing"},
 	triggers.CodeFilter:         {http.StatusBadRequest, "The filter is not valid"},

@@ -237,8 +237,8 @@ func TestOrganisationNames(t *testing.T) {
 	require.Equal(t, 409, code)
 	require.Contains(t, message, id)
 	e.done(t, organisation+"/"+id+"/update", "name", "STRAßE")
-	e.create(t, `{"name":"of a service","url":"https://a.example.com/","eventTypes":["/services/roads/FeatureServer"]}`)
-	e.makeOne(t, "of a service", "events", "/")
+	e.create(t, `{"name":"of-a-service","url":"https://a.example.com/","eventTypes":["/services/roads/FeatureServer"]}`)
+	e.makeOne(t, "of-a-service", "events", "/")
 }
 
 // TestOtherWebhooks shows what the JSON API made: whole, without losing anything of it, and only where it belongs.

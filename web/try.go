@@ -150,13 +150,13 @@ func (s *Server) sampleFor(entries []triggers.Entry, t *triggers.Trigger) (*trig
 	return nil, triggers.Invalid(triggers.CodeOutOfRange, "trigger", "there is no sample of %s; give an event in its place", t.Text)
 }
 
-// sample is an entry's sample event as if it happened now: without the id and the date that are the same in every sample.
+// sample is an entry's sample event as if it happened now: without the date that is the same in every sample.
 func (s *Server) sample(e *triggers.Entry) (*triggers.Event, error) {
 	ev, err := s.config.Catalog.ParseEvent(e.SampleEvent)
 	if err != nil {
 		return nil, fmt.Errorf("sample event of %s: %w", e.Trigger, err)
 	}
-	ev.EventID, ev.When, ev.HasWhen = "", 0, false
+	ev.When, ev.HasWhen = 0, false
 	return ev, nil
 }
 

@@ -34,7 +34,7 @@ type deliveryRow struct {
 }
 
 func (d deliveryRow) texts() []string {
-	return []string{d.ID, d.TriggeredAt, d.State, printable(d.URI), printable(d.StatusMessage)}
+	return []string{d.ID, d.TriggeredAt, d.State, d.URI, d.StatusMessage}
 }
 
 var deliveryHeader = []string{"ID", "TRIGGERED AT", "STATE", "EVENT", "MESSAGE"}

@@ -46,9 +46,11 @@ func TestTable(t *testing.T) {
 	table := table{header: []string{"A", "LONG", "LAST"}}
 	table.add("Ωmega", "x", "")
 	table.add("", "y", "end")
+	table.add("a\x1b[31m\nb\tc", "", "z")
 	var plain, coloured bytes.Buffer
 	require.NoError(t, table.print(&plain, paint(false)))
-	require.Equal(t, "A      LONG  LAST\nΩmega  x\n       y     end\n", plain.String(), "no line ends in blanks")
+	require.Equal(t, "A                          LONG  LAST\nΩmega                      x\n                           y     end\n"+
+		`a\u001b[31m\u000ab\u0009c        z`+"\n", plain.String(), "no line ends in blanks")
 	require.NoError(t, table.print(&coloured, paint(true)))
-	require.Contains(t, coloured.String(), "\x1b[1mA\x1b[0m      \x1b[1mLONG\x1b[0m  ", "colour does not move columns")
+	require.Contains(t, coloured.String(), "\x1b[1mA\x1b[0m                          \x1b[1mLONG\x1b[0m  ", "colour does not move columns")
 }

@@ -134,11 +134,11 @@ func (m *matchCommand) print(std streams, answer *matchAnswer) error {
 		}
 	}
 	for _, w := range answer.Matches {
-		row(printable(w.Name), true, w.Trigger, segmentsThatFit(w.Segments))
+		row(w.Name, true, w.Trigger, segmentsThatFit(w.Segments))
 	}
 	for _, w := range answer.Others {
 		if !w.Enabled || len(w.Triggers) == 0 {
-			row(printable(w.Name), false, "", w.Why)
+			row(w.Name, false, "", w.Why)
 			continue
 		}
 		for _, v := range w.Triggers {
@@ -146,7 +146,7 @@ func (m *matchCommand) print(std streams, answer *matchAnswer) error {
 			if v.Matched { // and level or filter hold the event back
 				because = w.Why
 			}
-			row(printable(w.Name), false, v.Trigger, because)
+			row(w.Name, false, v.Trigger, because)
 		}
 	}
 	summary := fmt.Sprintf("%s would go to %d of %d webhooks", answer.URI, answer.Matched, answer.Matched+len(answer.Others))
@@ -190,7 +190,7 @@ func segmentsThatFit(segments []comparison) string {
 			parts[i] = s.Pattern + " fits " + shortened(s.Event)
 		}
 	}
-	return printable(strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }
 
 func shortened(text string) string {

@@ -169,12 +169,14 @@ func (s *server) foundTenant(ctx context.Context, directory *delivery.Directory)
 	if i := slices.IndexFunc(tenants, func(t triggers.Tenant) bool { return t.Name == defaultTenant }); i >= 0 {
 		tenant, before = tenants[i], &tenants[i]
 	}
+	// Whoever set it knows better than a start without the flag; the address listened on is all that nobody has set.
+	unset := tenant.PortalURL == "" || tenant.PortalURL == s.url()+"/"
 	switch {
 	case s.config.portalURL != "":
 		tenant.PortalURL = s.config.portalURL
-	case s.config.publicURL != nil:
+	case unset && s.config.publicURL != nil:
 		tenant.PortalURL = s.config.publicURL.String()
-	case tenant.PortalURL == "":
+	case unset:
 		tenant.PortalURL = s.url()
 	}
 	if s.config.serverURL != "" {

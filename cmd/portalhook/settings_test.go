@@ -262,3 +262,30 @@ func TestRetryLists(t *testing.T) {
 	}
 	require.Empty(t, got)
 }
+
+// The portal's URL of payloads is at first where the server is reached, and stays what somebody has made it.
+func TestPortalURLStaysAsItWasSet(t *testing.T) {
+	server := startServer(t)
+	const path = "/api/v1/tenants/default"
+	portalURL := func() string {
+		var tenant struct {
+			PortalURL string `json:"portalUrl"`
+		}
+		server.call(t, http.MethodGet, path, nil, &tenant, http.StatusOK)
+		return tenant.PortalURL
+	}
+	require.Equal(t, server.url+"/", portalURL())
+	restart := func(args ...string) {
+		server.stop(t)
+		server.args = args
+		server.start(t)
+	}
+	restart("--public-url", "https://hooks.example.com")
+	require.Equal(t, "https://hooks.example.com/", portalURL())
+	const set = "https://portal.example.com/portal/"
+	server.call(t, http.MethodPatch, path, map[string]any{"portalUrl": set}, nil, http.StatusOK)
+	for _, args := range [][]string{{"--public-url", "https://hooks.example.com"}, nil} {
+		restart(args...)
+		require.Equal(t, set, portalURL())
+	}
+}

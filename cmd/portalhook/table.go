@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// table is text in aligned columns. The cells are plain; colour is put on whole cells, outside their width.
+// table is text in aligned columns. The cells are plain, whatever they are given; colour is put on whole cells, outside their width.
 type table struct {
 	header []string
 	rows   [][]cell
@@ -29,6 +29,11 @@ func (t *table) add(texts ...string) {
 
 const columnGap = "  "
 
+// onOneLine makes a text safe for a cell: it neither ends the row nor moves the cursor.
+func onOneLine(text string) string {
+	return strings.NewReplacer("\n", `\u000a`, "\t", `\u0009`).Replace(printable(text))
+}
+
 // print writes the table. No line ends in blanks; the last column is not filled up.
 func (t *table) print(w io.Writer, p paint) error {
 	widths := make([]int, len(t.header))
@@ -38,7 +43,9 @@ func (t *table) print(w io.Writer, p paint) error {
 	}
 	rows := append([][]cell{header}, t.rows...)
 	for _, row := range rows {
-		for i, c := range row {
+		for i := range row {
+			c := &row[i]
+			c.text = onOneLine(c.text)
 			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}

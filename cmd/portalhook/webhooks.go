@@ -53,7 +53,7 @@ func (w webhookRow) texts() []string {
 	if more := len(w.EventTypes) - shownTypes; more > 0 {
 		types += fmt.Sprintf(" and %d more", more)
 	}
-	return []string{w.ID, printable(w.Name), printable(w.URL), printable(types), printable(state)}
+	return []string{w.ID, w.Name, w.URL, types, state}
 }
 
 var webhookHeader = []string{"ID", "NAME", "URL", "EVENT TYPES", "STATE"}
