@@ -23,6 +23,8 @@ type commandLine struct {
 	Triggers triggersCommand `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
 	Tenants  tenantsCommand  `cmd:"" help:"List, make and change tenants."`
 	Keys     keysCommand     `cmd:"" help:"List, make and revoke API keys."`
+	Import   importCommand   `cmd:"" help:"Make the webhooks that another system lists."`
+	Export   exportCommand   `cmd:"" help:"Write the webhooks as another system lists them."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
