@@ -149,11 +149,7 @@ func writeServiceWebhook(o *object, w serviceWebhook) {
 	if w.Schedule != nil && w.service.Kind == triggers.FeatureServices {
 		o.object("scheduleInfo", func(o *object) { writeSchedule(o, w.Schedule) })
 	}
-	format := formatJSON
-	if w.PrettyPayload {
-		format = formatPretty
-	}
-	o.text("payloadFormat", string(format))
+	writePayloadFormat(o, w.Webhook)
 	if policy := w.Deactivation; policy != nil {
 		o.object("deactivationPolicy", func(o *object) {
 			o.number("numberOfFailures", int64(policy.NumberOfFailures))

@@ -45,7 +45,7 @@ func (a answer) statusEnvelope(tb testing.TB) (code int, messageCode, message st
 // hookOf makes a webhook of a service and gives the path of it.
 func (e *edge) hookOf(tb testing.TB, service, name string, pairs ...string) string {
 	tb.Helper()
-	answer := e.managed(tb, service+"/create", append([]string{"name", name, "hookUrl", "https://receiver.example.com/" + name}, pairs...)...)
+	answer := e.managed(tb, service+"/create", append([]string{"name", name, "hookUrl", "https://receiver.example.com/" + url.PathEscape(name)}, pairs...)...)
 	require.Equal(tb, "success", answer["status"])
 	address := answer["url"].(string)
 	require.Equal(tb, service+"/"+answer["id"].(string), address[strings.Index(address, services):])

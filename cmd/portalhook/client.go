@@ -48,6 +48,8 @@ type client struct {
 	base string // without a slash at the end
 	key  string
 	http *http.Client
+	// portalToken is a token of an ArcGIS portal, where base is one's.
+	portalToken string
 }
 
 // call sends in (nil: no body) as JSON and reads the answer into out (nil: it is dropped). An answer that is no success is an
@@ -77,12 +79,20 @@ func decode(answer []byte, out any) error {
 
 // send is call for a body that is JSON already; without a body there is none.
 func (c *client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return c.sendAs(ctx, method, path, "application/json", body)
+}
+
+// sendAs is send for a body of any content type.
+func (c *client) sendAs(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
 	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", contentType)
+	}
+	if c.portalToken != "" {
+		request.Header.Set("X-Esri-Authorization", "Bearer "+c.portalToken)
 	}
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -199,7 +200,7 @@ func (o *outcome) judge(story *testdata.Story, event *storyEvent, match *storyMa
 	if !bytes.Equal(a.body, want) {
 		o.wrong("its bytes differ\n      want %s\n      got  %s", want, printable(string(a.body)))
 	}
-	if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
+	if got := a.header.Get("Content-Type"); got != cmp.Or(story.Webhook(o.webhook).ContentType, triggers.ContentTypeJSON) {
 		o.wrong("its content type is %q", got)
 	}
 	if id := deliveryID(*a); id != match.Delivery.ID {

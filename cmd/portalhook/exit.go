@@ -34,3 +34,9 @@ func unreachablef(format string, args ...any) error {
 
 // errShown says that the output itself already tells of the failure.
 var errShown = errors.New("failed as shown")
+
+// isUnreachable reports whether an error is such a failure, after which there is no use in asking on.
+func isUnreachable(err error) bool {
+	failed, ok := errors.AsType[*failure](err)
+	return ok && failed.status == exitUnreachable
+}

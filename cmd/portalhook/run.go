@@ -26,6 +26,8 @@ type commandLine struct {
 	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch and delete webhooks."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show and resend deliveries of a webhook."`
 	Recover    recoverCommand    `cmd:"" help:"Send what a webhook did not get: counted first, then at a bounded rate."`
+	Import     importCommand     `cmd:"" help:"Make the webhooks that another system lists."`
+	Export     exportCommand     `cmd:"" help:"Write the webhooks as another system lists them."`
 	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 
