@@ -33,6 +33,7 @@ const (
 	webhookDelete  action = "webhook.delete"
 	webhookTest    action = "webhook.test"
 	webhookRotate  action = "webhook.rotate-secret"
+	webhookResend  action = "webhook.resend"
 	tenantCreate   action = "tenant.create"
 	tenantUpdate   action = "tenant.update"
 	keyCreate      action = "api-key.create"
@@ -46,7 +47,7 @@ const (
 // actions are all that the audit tells of.
 var actions = []string{
 	string(webhookCreate), string(webhookUpdate), string(webhookEnable), string(webhookDisable), string(webhookDelete),
-	string(webhookTest), string(webhookRotate),
+	string(webhookTest), string(webhookRotate), string(webhookResend),
 	string(tenantCreate), string(tenantUpdate), string(keyCreate), string(keyRevoke),
 	string(recoveryCreate), string(recoveryPause), string(recoveryResume), string(recoveryCancel),
 }

@@ -101,7 +101,22 @@ func (s *Server) resendDelivery(c echo.Context, key *triggers.APIKey) error {
 		return deliveryError("resend", err)
 	}
 	record.Trigger = old.Trigger
+	// It has been sent, although whoever asked for it may be gone.
+	ctx, change := audited(c, key, webhookResend, old.WebhookID.String())
+	change.Tenant, change.After = key.Tenant, auditedResend(old, record)
+	if err := s.config.Audit.AddChange(context.WithoutCancel(ctx), change); err != nil {
+		return fmt.Errorf("resend delivery %s: %w", old.ID.Delivery(), err)
+	}
 	return s.writeDelivery(c, http.StatusCreated, record)
+}
+
+// auditedResend is what the audit tells of a resend: which delivery was sent again, as which, and what came of it.
+func auditedResend(old, record *delivery.Record) []byte {
+	o := openObject(nil)
+	o.text("deliveryId", old.ID.Delivery())
+	o.text("resentAs", record.ID.Delivery())
+	o.text("status", statusOf(record))
+	return o.close()
 }
 
 // delivery finds the delivery that the path names; it must be the named webhook's.

@@ -193,6 +193,11 @@ func TestGetDelivery(t *testing.T) {
 	require.NotEqual(t, id, again.json(t)["id"])
 	require.Equal(t, "/items/share", again.json(t)["trigger"])
 	require.Equal(t, http.StatusCreated, e.call(t, "POST", path+"/actions/resend", "{}").status, "one client sends an empty object")
+	rows := e.call(t, "GET", "/api/v1/audit?action=webhook.resend&sort=at", "").json(t)["data"].([]any)
+	require.Len(t, rows, 2)
+	told := rows[0].(map[string]any)["after"].(map[string]any)
+	require.Equal(t, path[strings.LastIndexByte(path, '/')+1:], told["deliveryId"])
+	require.Equal(t, again.json(t)["id"], told["resentAs"])
 
 	for name, path := range map[string]string{
 		"of another webhook": "/api/v1/webhooks/" + other + "/deliveries/" + id,

@@ -123,6 +123,15 @@ func TestPagesOfWhatIsHeld(t *testing.T) {
 	}
 }
 
+// Payloads of a tenant that was made without a portal's URL name the server's own.
+func TestTenantWithoutAnAddress(t *testing.T) {
+	e := newEdge(t)
+	a := e.as(t, operatorKey, "POST", "/api/v1/tenants", `{"name":"harbour"}`)
+	require.Equal(t, http.StatusCreated, a.status, a.body)
+	self := href(t, e.as(t, operatorKey, "GET", "/api/v1/tenants", ""), "self")
+	require.Equal(t, self[:strings.Index(self, "api/")], a.json(t)["portalUrl"])
+}
+
 func TestTenants(t *testing.T) {
 	e := newEdge(t)
 	a := e.as(t, operatorKey, "POST", "/api/v1/tenants", `{"name":"harbour","portalUrl":"https://gis.harbour.example.com/portal"}`)
@@ -270,7 +279,7 @@ func TestBadPeople(t *testing.T) {
 
 		"tenant by an admin":        {adminKey, "POST", tenants, `{"name":"a","portalUrl":"https://a.example.com/"}`, 403, "FORBIDDEN", "", "only an operator's key may do this"},
 		"tenant without a name":     {operatorKey, "POST", tenants, `{"portalUrl":"https://a.example.com/"}`, 400, "REQUIRED", "name", "a tenant needs a name"},
-		"tenant without an address": {operatorKey, "POST", tenants, `{"name":"a"}`, 400, "REQUIRED", "portalUrl", "a tenant needs a portalUrl: payloads name it"},
+		"tenant without an address": {operatorKey, "POST", tenants, `{"name":"a","portalUrl":""}`, 400, "REQUIRED", "portalUrl", "a tenant needs a portalUrl: payloads name it"},
 		"tenant with a bad address": {operatorKey, "POST", tenants, `{"name":"a","portalUrl":"ftp://a"}`, 400, "BAD_URI", "portalUrl", "portalUrl is not a complete URL, such as https://portal.example.com/portal/"},
 		"tenant with a password":    {operatorKey, "POST", tenants, `{"name":"a","portalUrl":"https://a:b@c.example.com/"}`, 400, "NOT_ALLOWED", "portalUrl", "portalUrl must hold no user name, query or fragment"},
 		"tenant with a bad name":    {operatorKey, "POST", tenants, `{"name":"A b","portalUrl":"https://a.example.com/"}`, 400, "OUT_OF_RANGE", "name", "a name has 1 to 64 lower-case letters, digits, dots, dashes and underscores, begins with a letter or digit, and is not self"},

@@ -28,13 +28,13 @@ const ownPortal = "self"
 // drawnPortalID is the length of a portal id that is drawn, in characters: that of the one in Esri's samples.
 const drawnPortalID = 16
 
-// createTenant answers 201 with the tenant as it was stored.
+// createTenant answers 201 with the tenant as it was stored. Payloads name the public URL where the body names no other.
 func (s *Server) createTenant(c echo.Context, key *triggers.APIKey) error {
 	body, err := readJSON(c.Request())
 	if err != nil {
 		return err
 	}
-	tenant := triggers.Tenant{CreatedAt: now()}
+	tenant := triggers.Tenant{CreatedAt: now(), PortalURL: s.root(c)}
 	if err := readTenant(&tenant, body, true); err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ type tenantBody struct {
 
 type tenantsAdd struct {
 	Name      string `arg:"" help:"Lower-case letters, digits, dots, dashes and underscores; fixed for good."`
-	PortalURL string `help:"The portal's URL, as payloads name it." required:"" placeholder:"URL"`
+	PortalURL string `help:"The portal's URL, as payloads name it; without it the server's own." placeholder:"URL"`
 	PortalID  string `help:"The portal's id; without it the server draws one." placeholder:"ID"`
 	ServerURL string `help:"Where changesUrl of services points." placeholder:"URL"`
 	JSON      bool   `help:"Print the server's answer as it is."`
