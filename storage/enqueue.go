@@ -95,8 +95,10 @@ func (w *writer) enqueueGroup(group []*enqueueRequest) {
 			r.answer <- r.refused
 		}
 	case len(group) == 1:
+		w.forgetTenantHours()
 		group[0].answer <- commitError(err)
 	default:
+		w.forgetTenantHours()
 		for i := range group {
 			w.enqueueGroup(group[i : i+1])
 		}
@@ -121,7 +123,7 @@ func (w *writer) accept(group []*enqueueRequest) error {
 			}
 		}
 	}
-	return nil
+	return w.flushTenantHours()
 }
 
 // lookUp finds the group's identities among the stored events.
@@ -226,6 +228,9 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 			return err
 		}
 	}
+	if err := w.countEvent(a); err != nil {
+		return err
+	}
 	accepted := a.AcceptedAt.UnixMilli()
 	when := accepted
 	if a.Event.HasWhen {
@@ -284,7 +289,6 @@ func (w *writer) addWork(id triggers.ID, l lease, due driver.Value) error {
 
 // accepted takes the stored rows of a request into memory.
 func (w *writer) accepted(r *enqueueRequest) {
-	opened := int64(0)
 	for i := range r.batch {
 		a, receipt := &r.batch[i], r.receipts[i]
 		if receipt.Duplicate {
@@ -294,6 +298,7 @@ func (w *writer) accepted(r *enqueueRequest) {
 			id: receipt.ID, tenant: a.Tenant, uri: &a.Event.URI, username: a.Event.Username, unmatched: len(a.Planned) == 0,
 		})
 		accepted := a.AcceptedAt.UnixMilli()
+		opened := int64(0)
 		for k := range a.Planned {
 			p := &a.Planned[k]
 			switch w.fateOf(p) {
@@ -306,8 +311,8 @@ func (w *writer) accepted(r *enqueueRequest) {
 			case fateSkipped, fateCancelled, fateMember:
 			}
 		}
+		w.opened(a.Tenant, opened)
 	}
-	w.store.openWork.Add(opened)
 }
 
 // deliveryID is the id of an event's delivery at place i of its matches.

@@ -20,6 +20,7 @@ const (
 type interval struct {
 	until   int64
 	webhook uint32
+	tenant  uint32 // known when it is closed
 }
 
 // CloseIntervals implements delivery.Queue: all in one transaction, so that an event is a member of its interval or in the
@@ -45,14 +46,14 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	err := w.db.transaction(func() error {
 		closed = closed[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
-			closed = append(closed, interval{integer(row[0]), uint32(integer(row[1]))}) //nolint:gosec // written from one
+			closed = append(closed, interval{until: integer(row[0]), webhook: uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
 		}, now)
 		if err != nil {
 			return err
 		}
-		for _, i := range closed {
-			if err := w.closeInterval(i); err != nil {
+		for i := range closed {
+			if err := w.closeInterval(&closed[i]); err != nil {
 				return err
 			}
 		}
@@ -63,12 +64,12 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 	}
 	for _, i := range closed {
 		w.turns.mark(i.webhook, i.until)
+		w.opened(i.tenant, 1)
 	}
-	w.store.openWork.Add(int64(len(closed)))
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i interval) error {
+func (w *writer) closeInterval(i *interval) error {
 	id := w.ids.draw(1)
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
@@ -88,6 +89,7 @@ func (w *writer) closeInterval(i interval) error {
 	if err != nil {
 		return err
 	}
+	i.tenant = l.tenant
 	if err := w.db.run(deleteInterval, i.until, int64(i.webhook)); err != nil {
 		return err
 	}

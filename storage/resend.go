@@ -66,7 +66,7 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 		return leased{}, err
 	}
 	w.leases[taken.id] = taken.lease
-	w.store.openWork.Add(1)
+	w.opened(taken.lease.tenant, 1)
 	return taken, nil
 }
 

@@ -10,7 +10,7 @@ import (
 func newWriter(s *Store, db *conn) *writer {
 	return &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
-		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), known: make(map[identity]seen),
+		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow), open: make(map[uint32]int64), known: make(map[identity]seen),
 	}
 }
 
@@ -69,7 +69,5 @@ func (w *writer) loadTurns() error {
 	if err != nil {
 		return err
 	}
-	open, err := w.db.integer(`SELECT count(*) FROM work`)
-	w.store.openWork.Store(open)
-	return err
+	return w.loadOpen()
 }

@@ -30,6 +30,8 @@ type Store struct {
 	calendar calendar
 	search   searchTail
 	openWork atomic.Int64
+	// oldestOpen is the id of each tenant's oldest open delivery as it was found last: none is older.
+	oldestOpen sync.Map
 
 	revisions struct {
 		sync.Mutex

@@ -33,6 +33,11 @@ type writer struct {
 
 	hours      map[hourKey]*hourRow
 	dirtyHours []hourKey // those to be written in this transaction
+	// tenantHours are the same of tenants, whose keys stand in the place of webhooks.
+	tenantHours  map[hourKey]*tenantHourRow
+	dirtyTenants []hourKey
+
+	open map[uint32]int64 // deliveries that have not ended, by tenant
 
 	enqueues []*enqueueRequest
 	settles  []*settleRequest

@@ -27,6 +27,10 @@ type Store interface {
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
+	TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error)
+	WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error)
+	Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error)
+	OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWork, error)
 	Retain(ctx context.Context, before time.Time) error
 	ShiftDue(ctx context.Context, by time.Duration) error
 	Ping(ctx context.Context) error
@@ -64,6 +68,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
 		{"deliveries are filtered", testHistoryFilters},
 		{"attempts are counted by the hour", testHourly},
+		{"whatever happens is counted, for its tenant and its webhook", testOverview},
 		{"events are searched as a look at each of them would", testSearch},
 		{"searches outlive the days they looked at", testSearchRetained},
 		{"days that are over are forgotten", testRetain},
