@@ -42,6 +42,8 @@ type Config struct {
 	Resender   Resender
 	Tester     Tester
 	History    History
+	Overview   Overview
+	Hosts      Hosts
 	Keys       KeyStore
 	Audit      AuditLog
 	// Targets says which URLs a webhook may have.
@@ -104,6 +106,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/api/v1/events", allowed: admin | emitter, handle: s.postEvents, quiet: true},
 		{method: http.MethodGet, path: "/api/v1/events", allowed: admin | viewer, handle: s.listEvents},
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
+		{method: http.MethodGet, path: "/api/v1/stats", allowed: admin | viewer, handle: s.getOverview},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
@@ -154,6 +157,7 @@ var (
 	_ Dispatcher = (*delivery.Dispatcher)(nil)
 	_ Resender   = (*delivery.Dispatcher)(nil)
 	_ Tester     = (*delivery.Dispatcher)(nil)
+	_ Hosts      = (*delivery.Dispatcher)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )

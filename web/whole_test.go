@@ -100,11 +100,11 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 		Transport: delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(targets, 0)}),
 	}
 	server := web.Config{
-		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
+		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Overview: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
 	}
 	change(&deliveries, &server)
 	dispatcher := delivery.New(deliveries)
-	server.Dispatcher, server.Resender, server.Tester = dispatcher, dispatcher, dispatcher
+	server.Dispatcher, server.Resender, server.Tester, server.Hosts = dispatcher, dispatcher, dispatcher, dispatcher
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}
