@@ -79,6 +79,7 @@ type Dispatcher struct {
 	scratch    sync.Pool // of plans
 	resends    chan struct{}
 	trials     *trials
+	tail       Tail
 
 	mu                sync.Mutex
 	shares            shares
@@ -196,6 +197,9 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 		return nil, d.enqueueError(err) // p is left to the collector, since the queue may not have let go of it
 	}
 	d.room.accepted()
+	if d.tail.heard() {
+		d.tellAccepted(p, receipts, at)
+	}
 	d.handOver(p, receipts, at)
 	p.reset()
 	d.scratch.Put(p)

@@ -64,7 +64,7 @@ func newBareEdge(tb testing.TB, change ...func(*web.Config)) *edge {
 	e := &edge{memory: newMemory(), log: &logbook{}}
 	config := web.Config{
 		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory, Tester: e.memory,
-		History: e.memory, Overview: e.memory, Hosts: e.memory, Keys: e.memory, Audit: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
+		History: e.memory, Overview: e.memory, Hosts: e.memory, Tailer: e.memory, Keys: e.memory, Audit: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
 	}
 	for _, c := range change {
 		c(&config)

@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Route is a row of the list of everything that is served, for the tests that go through it.
 type Route struct {
@@ -44,3 +47,6 @@ func (s *Server) Authenticate(r *http.Request) error {
 
 // FromHTTP reads a CloudEvent in the binary mode.
 var FromHTTP = fromHTTP
+
+// SetBeat says how often the tail shows signs of life.
+func (s *Server) SetBeat(every time.Duration) { s.beat = every }

@@ -450,6 +450,13 @@ func (m *memory) OpenWork(context.Context, uint32) (delivery.OpenWork, error) { 
 
 func (m *memory) Breakers(uint32) []delivery.Breaker { return m.breakers }
 
+// Listen tells nothing, and says at once that nothing more comes.
+func (m *memory) Listen(q delivery.TailQuery) (*delivery.Listener, error) {
+	var tail delivery.Tail
+	defer tail.Close()
+	return tail.Listen(q)
+}
+
 func (m *memory) Summaries(_ context.Context, webhooks []uint32, _, _ time.Time) ([]delivery.WebhookSummary, error) {
 	list := make([]delivery.WebhookSummary, len(webhooks))
 	for i, key := range webhooks {

@@ -44,6 +44,7 @@ type Config struct {
 	History    History
 	Overview   Overview
 	Hosts      Hosts
+	Tailer     Tailer
 	Keys       KeyStore
 	Audit      AuditLog
 	// Targets says which URLs a webhook may have.
@@ -79,6 +80,10 @@ type Server struct {
 	prefix   string     // of PublicURL's path, without a slash at its end
 	metrics  *metrics
 	stopping atomic.Bool
+	// ending ends, by end, when a shutdown begins: answers that would go on for ever end with it.
+	ending context.Context //nolint:containedctx // it is the life of the server, not of a call
+	end    context.CancelFunc
+	beat   time.Duration // of the tail
 	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
 	triggers func() ([]byte, error)
 	types    func() []byte
@@ -107,6 +112,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/events", allowed: admin | viewer, handle: s.listEvents},
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodGet, path: "/api/v1/stats", allowed: admin | viewer, handle: s.getOverview},
+		{method: http.MethodGet, path: "/api/v1/tail", allowed: tailRoles, handle: s.getTail},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
@@ -158,13 +164,15 @@ var (
 	_ Resender   = (*delivery.Dispatcher)(nil)
 	_ Tester     = (*delivery.Dispatcher)(nil)
 	_ Hosts      = (*delivery.Dispatcher)(nil)
+	_ Tailer     = (*delivery.Dispatcher)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )
 
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, log: config.Log}
+	s := &Server{config: config, log: config.Log, beat: tailBeat}
+	s.ending, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -246,6 +254,7 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown takes no new requests and waits, as long as ctx lasts, for those under way; then it cuts them off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
+	s.end()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
 	}

@@ -104,7 +104,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	}
 	change(&deliveries, &server)
 	dispatcher := delivery.New(deliveries)
-	server.Dispatcher, server.Resender, server.Tester, server.Hosts = dispatcher, dispatcher, dispatcher, dispatcher
+	server.Dispatcher, server.Resender, server.Tester, server.Hosts, server.Tailer = dispatcher, dispatcher, dispatcher, dispatcher, dispatcher
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}

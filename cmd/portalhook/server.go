@@ -121,7 +121,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	})
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
-		History: store, Overview: store, Hosts: s.dispatcher, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
+		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
