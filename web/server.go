@@ -113,6 +113,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodGet, path: "/api/v1/stats", allowed: admin | viewer, handle: s.getOverview},
 		{method: http.MethodGet, path: "/api/v1/tail", allowed: tailRoles, handle: s.getTail},
+		{method: http.MethodGet, path: "/api/v1/routes", allowed: admin | user | viewer, handle: s.getBranches},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
