@@ -36,6 +36,7 @@ type Config struct {
 	Directory *Directory        // needed
 	Table     *router.Table     // needed; the directory's
 	Transport http.RoundTripper // needed; NewTransport's but in tests
+	Inside    Inside            // nil: no receivers within this process
 	Gauge     Gauge             // nil: never full
 	Limits    Limits
 	// MaxOpen is how many deliveries may be open before events are refused with 429; 0: 1,000,000.
@@ -126,7 +127,7 @@ func New(config Config) *Dispatcher {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
-	d.sender = sender{transport: config.Transport, userAgent: agent, clock: d.clock}
+	d.sender = sender{transport: config.Transport, inside: config.Inside, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock

@@ -31,7 +31,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 			status := e.do(t, request{method: route.Method, path: route.Path, key: key}).status
 			require.Equal(t, !route.Public, status == http.StatusUnauthorized, "%s %s with the %s: %d", route.Method, route.Path, key, status)
 		}
-		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x").Replace(route.Path)
+		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x", ":receiver", "x").Replace(route.Path)
 		row := fmt.Sprintf("| `%s %s` | %s |", route.Method, brackets(route.Path), strings.Join(route.Roles, ", "))
 		if route.Public {
 			row = fmt.Sprintf("| `%s %s` | anyone |", route.Method, brackets(route.Path))
@@ -56,7 +56,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 
 // brackets spells a route's parameters as the manual does.
 func brackets(path string) string {
-	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}").Replace(path)
+	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}", ":receiver", "{token}").Replace(path)
 }
 
 func TestMethods(t *testing.T) {

@@ -158,7 +158,7 @@ func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action
 	w, err := s.update(c, key, done, func(w *triggers.Webhook) error {
 		w.Enabled = done == webhookEnable
 		forgetReason(w)
-		return w.Validate(s.config.Targets)
+		return w.Validate(s.targetsFor(w))
 	})
 	if err != nil {
 		return err

@@ -108,20 +108,21 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		return nil, err
 	}
 
+	inbox := web.NewInbox(s.base())
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portalhook_open_deliveries", Help: "Deliveries that have not ended: waiting, or being sent.",
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
-		Queue: store, Directory: directory, Table: table, Gauge: store, Registerer: registry, Logger: config.log,
+		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
-		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
+		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
@@ -183,6 +184,14 @@ func (s *server) url() string {
 		scheme = "https"
 	}
 	return scheme + "://" + s.config.listener.Addr().String()
+}
+
+// base is what the URLs of the built-in receivers begin with: the public URL, or where the server is reached from this machine.
+func (s *server) base() string {
+	if s.config.publicURL != nil {
+		return strings.TrimRight(s.config.publicURL.String(), "/")
+	}
+	return s.url()
 }
 
 // foundAdminKey makes sure that the configured admin key is known, or at a first start without one, that there is any key.
