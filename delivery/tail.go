@@ -228,7 +228,7 @@ func (d *Dispatcher) tellAccepted(p *plan, receipts []Receipt, at time.Time) {
 			}
 			d.tail.tell(&Moment{
 				Kind: MomentEnd, At: at, Tenant: a.Tenant, URI: a.Event.URI, Event: receipts[i].ID,
-				Delivery: receipts[i].ID + 1 + triggers.ID(k-from), //nolint:gosec // not negative
+				Delivery: receipts[i].ID + 1 + triggers.ID(k-from),
 				Webhook:  p.entries[k].target.webhook, State: Skipped, Reason: "the webhook had been switched off by the server",
 			})
 		}

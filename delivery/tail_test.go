@@ -24,7 +24,9 @@ func TestTail(t *testing.T) {
 	}}
 	inBubble(t, w, nil, func(h *house) {
 		t := h.t
-		once := func(w *triggers.Webhook) { w.Retry = triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{0, time.Minute}} }
+		once := func(w *triggers.Webhook) {
+			w.Retry = triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{0, time.Minute}}
+		}
 		a := h.subscribe("https://a.example.com/hook", nil, "/items")
 		b := h.subscribe("https://b.example.com/hook", once, "/items/*/update", "/webhooks/**")
 		own := h.subscribe("https://c.example.com/hook", func(w *triggers.Webhook) { w.Level, w.OwnerID = triggers.UserLevel, "ann" }, "/items")
@@ -54,8 +56,12 @@ func TestTail(t *testing.T) {
 		require.Zero(t, missed)
 		nothing, _ := foreign.Take(nil)
 		require.Empty(t, nothing)
-		require.Equal(t, 4, count(told, func(m *delivery.Moment) bool { return m.Kind == delivery.MomentEvent && m.URI.Resource != triggers.Webhooks }))
-		require.Equal(t, 2, count(told, func(m *delivery.Moment) bool { return m.Kind == delivery.MomentEnd && m.State == delivery.Exhausted && m.URI.Resource == triggers.Items }))
+		require.Equal(t, 4, count(told, func(m *delivery.Moment) bool {
+			return m.Kind == delivery.MomentEvent && m.URI.Resource != triggers.Webhooks
+		}))
+		require.Equal(t, 2, count(told, func(m *delivery.Moment) bool {
+			return m.Kind == delivery.MomentEnd && m.State == delivery.Exhausted && m.URI.Resource == triggers.Items
+		}))
 		require.Equal(t, 4, count(told, func(m *delivery.Moment) bool {
 			return m.Kind == delivery.MomentAttempt && m.Webhook.Key == b.Key && m.Attempt.StatusCode == 500 && m.URI.Resource == triggers.Items
 		}))
@@ -73,7 +79,7 @@ func TestTail(t *testing.T) {
 					want = append(want, told[k])
 				}
 			}
-			require.Equal(t, len(want), len(got), "%+v", q)
+			require.Len(t, got, len(want), "%+v", q)
 			for k := range want {
 				require.Equal(t, want[k].Kind, got[k].Kind)
 				require.Equal(t, want[k].Event, got[k].Event)
@@ -224,4 +230,14 @@ func TestRanks(t *testing.T) {
 	require.Equal(t, []uint32{4, 3, 2}, keys(delivery.MostFailing(list, 4)))
 	require.Equal(t, []uint32{4}, keys(delivery.MostFailing(list, 1)))
 	require.Empty(t, delivery.Slowest(nil, 4))
+}
+
+// BenchmarkTellNobody is what an event, and an attempt, pay for the tail while nobody listens.
+func BenchmarkTellNobody(b *testing.B) {
+	var tail delivery.Tail
+	for b.Loop() {
+		if tail.Heard() {
+			b.Fatal("nobody listens")
+		}
+	}
 }

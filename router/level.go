@@ -69,8 +69,8 @@ type Level struct {
 	// Webhooks is how many have a trigger at the path or below it, Here how many have one that ends there.
 	Webhooks, Here int
 
-	path  []string // the names that lead here, as the triggers are compared
-	text  string   // the same as it was given
+	path  []string    // the names that lead here, as the triggers are compared
+	text  string      // the same as it was given
 	after branchPlace // the zero value is before all
 	limit int
 	given int       // webhooks so far

@@ -95,8 +95,10 @@ func TestReceivers(t *testing.T) {
 	require.Equal(t, users["token"], own[0].(map[string]any)["token"])
 	for _, key := range []string{userKey, otherKey} {
 		for _, r := range []request{
-			{method: "GET", path: "/api/v1/receivers/" + token}, {method: "GET", path: "/api/v1/receivers/" + token + "/requests"},
-			{method: "DELETE", path: "/api/v1/receivers/" + token}, {method: "PATCH", path: "/api/v1/receivers/" + token, body: "{}"},
+			{method: "GET", path: "/api/v1/receivers/" + token},
+			{method: "GET", path: "/api/v1/receivers/" + token + "/requests"},
+			{method: "DELETE", path: "/api/v1/receivers/" + token},
+			{method: "PATCH", path: "/api/v1/receivers/" + token, body: "{}"},
 		} {
 			r.key = key
 			require.Equal(t, http.StatusNotFound, e.do(t, r).status, "%s of another: %s", r.method, key)
@@ -156,9 +158,9 @@ func TestReceiversAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newBareEdge(t)
 		used, idle := e.newReceiver(t, adminKey, "{}"), e.newReceiver(t, adminKey, "{}")
-		time.Sleep(23 * time.Hour) // of the bubble
+		<-time.NewTimer(23 * time.Hour).C // of the bubble
 		require.Equal(t, http.StatusOK, e.do(t, request{method: "POST", path: "/receiver/" + used["token"].(string)}).status)
-		time.Sleep(time.Hour)
+		<-time.NewTimer(time.Hour).C
 		require.Equal(t, http.StatusOK, e.do(t, request{method: "POST", path: "/receiver/" + used["token"].(string)}).status)
 		require.Equal(t, http.StatusNotFound, e.do(t, request{method: "POST", path: "/receiver/" + idle["token"].(string)}).status)
 		require.Len(t, e.call(t, "GET", "/api/v1/receivers", "").json(t)["data"], 1)
