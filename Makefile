@@ -32,6 +32,7 @@ run: build ## serve on 127.0.0.1:8080 with portalhook.db here, local receivers a
 test: ## every test
 	@npm view --prefer-offline --fetch-retries=0 --fetch-timeout=10000 @qlik/api version >/dev/null 2>&1 || \
 	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients and the verifiers of signatures in JavaScript (no npm here, or its registry does not answer)'
+	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	go vet ./...
 	go test -count=1 ./...
 

@@ -31,7 +31,8 @@ func (p *passes) mark(l *lane) { l.marked = p.number + 1 }
 func (p *passes) backlogged(l *lane) bool { return p.cleared == 0 || l.marked > p.cleared }
 
 // Shifter is what a Queue may also be: after the wall clock was set, the dates at which waiting work falls due are moved along, so
-// that waits last as long as they should. Without it they come early or late by the step.
+// that waits last as long as they should, and those of every webhook's Health, so that it has failed for as long as it has. Without it
+// they come early or late by the step.
 type Shifter interface {
 	ShiftDue(ctx context.Context, by time.Duration) error
 }

@@ -24,20 +24,28 @@ type WebhookStore interface {
 	ReviseWebhooks(ctx context.Context, legacyCloud bool) error
 	EachWebhook(ctx context.Context, each func(*triggers.Webhook) error) error
 	Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error)
-	// CreateWebhook draws Key and Revision and sets them; more than limit webhooks in the tenant is an error.
-	CreateWebhook(ctx context.Context, w *triggers.Webhook, limit int) error
-	// UpdateWebhook changes the webhook with this Tenant and ID and sets Revision; triggers.ErrNotFound when there is none.
-	UpdateWebhook(ctx context.Context, w *triggers.Webhook) error
+	// CreateWebhook draws Key and Revision and sets them; triggers.ErrLimit or triggers.ErrOwnerLimit past the limits, which are judged
+	// in the transaction that stores it.
+	CreateWebhook(ctx context.Context, w *triggers.Webhook, limits WebhookLimits) error
+	// UpdateWebhook changes the webhook with this Tenant and ID and sets Revision; triggers.ErrNotFound when there is none, and
+	// triggers.ErrOwnerLimit when it becomes the webhook of an owner who has as many as he may: one that is his already is never over.
+	UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits WebhookLimits) error
 	// DeleteWebhook cancels what waits for the webhook; triggers.ErrNotFound when there is none.
 	DeleteWebhook(ctx context.Context, tenant uint32, id triggers.WebhookID) error
+}
+
+// WebhookLimits bounds how many webhooks there may be; 0 is no bound.
+type WebhookLimits struct {
+	Tenant int // of one tenant, whatever their level
+	Owner  int // of user level, of one owner in one tenant
 }
 
 // Directory holds every webhook and tenant in memory, in step with the store and with the table that events are matched against:
 // when a save returns, the next event is matched by it. Reading takes no lock.
 type Directory struct {
-	store WebhookStore
-	table *router.Table
-	limit int
+	store  WebhookStore
+	table  *router.Table
+	limits WebhookLimits
 	// legacyCloud is what every revision says of cloud types.
 	legacyCloud bool
 	own         Teller
@@ -66,14 +74,15 @@ type entry struct {
 	target  atomic.Pointer[target] // of the webhook, made when first asked for
 	gone    atomic.Bool
 	lane    *lane // the dispatcher's, guarded by its lock
+	warned  int   // how many warnings the log has had of it; the judge's
 }
 
 // DirectoryConfig is what a Directory is made from.
 type DirectoryConfig struct {
 	Store WebhookStore  // needed
 	Table *router.Table // needed
-	// MaxWebhooks is how many webhooks a tenant may have.
-	MaxWebhooks int
+	// MaxWebhooks is how many webhooks a tenant may have, MaxWebhooksPerOwner how many of user level one owner; 0 is no bound.
+	MaxWebhooks, MaxWebhooksPerOwner int
 	// LegacyCloud sends cloud types in their legacy form where the hybrid one would be sent otherwise: to webhooks without CloudEvents.
 	LegacyCloud bool
 	// Own tells the audit of webhooks that the server itself changes; nil: the audit has no such rows.
@@ -83,7 +92,8 @@ type DirectoryConfig struct {
 // NewDirectory brings the revisions of webhooks up to date, and loads all tenants and webhooks.
 func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
 	d := &Directory{
-		store: config.Store, table: config.Table, limit: config.MaxWebhooks, legacyCloud: config.LegacyCloud, own: config.Own,
+		store: config.Store, table: config.Table, legacyCloud: config.LegacyCloud, own: config.Own,
+		limits:  WebhookLimits{Tenant: config.MaxWebhooks, Owner: config.MaxWebhooksPerOwner},
 		changed: func(*entry, *triggers.Webhook) {}, removed: func(*entry) {},
 	}
 	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
@@ -179,7 +189,7 @@ func (d *Directory) Create(ctx context.Context, w *triggers.Webhook) error {
 	lock.Lock()
 	defer lock.Unlock()
 	stored := *w
-	if err := d.store.CreateWebhook(ctx, &stored, d.limit); err != nil {
+	if err := d.store.CreateWebhook(ctx, &stored, d.limits); err != nil {
 		return err
 	}
 	*w = stored
@@ -215,7 +225,7 @@ func (d *Directory) Update(
 	if w.Enabled {
 		w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
 	}
-	if err := d.store.UpdateWebhook(d.own.Own(ctx, before, &w), &w); err != nil {
+	if err := d.store.UpdateWebhook(d.own.Own(ctx, before, &w), &w, d.limits); err != nil {
 		return nil, err
 	}
 	d.put(e, &w)
@@ -268,6 +278,9 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 	before := d.Tenant(stored.Key)
 	d.tenants.Store(stored.Key, &stored)
 	if !TellsOtherwise(&before, &stored) {
+		if stored.Settings != before.Settings {
+			d.retarget(stored.Key)
+		}
 		return nil
 	}
 	for w := range d.Webhooks(stored.Key) {
@@ -280,6 +293,17 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 		}
 	}
 	return nil
+}
+
+// retarget has the next attempts go by the tenant's present settings, of those webhooks that go by them at all. What attempts need is
+// worked out once for each value of a webhook, so that each becomes another one.
+func (d *Directory) retarget(tenant uint32) {
+	for w := range d.Webhooks(tenant) {
+		if e := d.byKey.get(w.Key); e != nil && w.Retry.Profile == triggers.RetryPortal {
+			same := *w
+			d.changed(e, e.webhook.Swap(&same))
+		}
+	}
 }
 
 func (d *Directory) add(w *triggers.Webhook) {
@@ -308,7 +332,7 @@ func (d *Directory) targetOf(e *entry) *target {
 		return t
 	}
 	tenant := d.Tenant(w.Tenant)
-	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud))
+	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud), tenant.Settings)
 	e.target.Store(t)
 	return t
 }

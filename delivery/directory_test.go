@@ -98,6 +98,22 @@ func TestDirectorySaves(t *testing.T) {
 	require.ErrorIs(t, limited.Create(ctx, &second), triggers.ErrLimit)
 	_, err = limited.ByID(h.tenant, second.ID)
 	require.ErrorIs(t, err, triggers.ErrNotFound)
+
+	limited, err = delivery.NewDirectory(ctx, delivery.DirectoryConfig{Store: queue, Table: router.NewTable(), MaxWebhooksPerOwner: 1})
+	require.NoError(t, err)
+	second.Level, second.OwnerID = triggers.UserLevel, "ann"
+	require.NoError(t, limited.Create(ctx, &second))
+	third := second
+	third.ID = triggers.WebhookID{3}
+	require.ErrorIs(t, limited.Create(ctx, &third), triggers.ErrOwnerLimit)
+	_, err = limited.Update(ctx, h.tenant, w.ID, func(w *triggers.Webhook) error {
+		w.Level, w.OwnerID = triggers.UserLevel, "ann"
+		return nil
+	})
+	require.ErrorIs(t, err, triggers.ErrOwnerLimit)
+	present, err := limited.ByID(h.tenant, w.ID)
+	require.NoError(t, err)
+	require.Equal(t, triggers.TenantLevel, present.Level)
 }
 
 // auditing keeps the changes that webhooks are updated with.
@@ -106,9 +122,9 @@ type auditing struct {
 	changes []*delivery.Change
 }
 
-func (a *auditing) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
+func (a *auditing) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	a.changes = append(a.changes, delivery.ChangeIn(ctx))
-	return a.Queue.UpdateWebhook(ctx, w)
+	return a.Queue.UpdateWebhook(ctx, w, limits)
 }
 
 func TestAChangeWithoutAPersonIsTheServersOwn(t *testing.T) {

@@ -66,6 +66,7 @@ type Dispatcher struct {
 	log       *slog.Logger
 	settler   *settler
 	notices   notices
+	failures  failures
 
 	// sending is the context of every attempt: it ends when a shutdown runs out of time.
 	sending    context.Context //nolint:containedctx // it is the life of the sends, not of a call
@@ -74,7 +75,7 @@ type Dispatcher struct {
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
-	background sync.WaitGroup // the claim loop, the notices' and the disk's watch
+	background sync.WaitGroup // the claim loop, the notices', the judge and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
@@ -106,6 +107,7 @@ func New(config Config) *Dispatcher {
 		resends:   make(chan struct{}, maxResends),
 		trials:    newTrials(),
 		notices:   notices{wake: make(chan struct{}, 1)},
+		failures:  failures{wake: make(chan struct{}, 1)},
 		shares:    shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
@@ -146,6 +148,7 @@ func (d *Dispatcher) Start() {
 	d.settler.start()
 	d.background.Go(d.claimLoop)
 	d.background.Go(d.tellLoop)
+	d.background.Go(d.judgeLoop)
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}

@@ -59,14 +59,24 @@ type Record struct {
 type HistoryQuery struct {
 	Tenant  uint32
 	Webhook uint32
-	Trigger string // exact; empty: any
-	States  []State
+	// EventType is the trigger that matched, as the webhook spells it, or the trigger that hears all events of the kind that the
+	// delivery's first event is of (triggers.URI.AnyForm); exact; empty: any.
+	EventType string
+	States    []State // empty: any
 	// FinishedOnly leaves out deliveries without a finished attempt (the JSON API's list).
 	FinishedOnly bool
 	From, To     time.Time // of creation; zero: open
 	OldestFirst  bool
 	After        triggers.ID // cursor: the last id of the page before; zero: from the start
 	Limit        int
+}
+
+// HistoryPage is one page of an answer to a HistoryQuery.
+type HistoryPage struct {
+	Deliveries []Record // summaries
+	// Stopped is where the search gave up, having looked at many deliveries that were not asked for; zero when it did not. It goes on
+	// from there when Stopped is given as After.
+	Stopped triggers.ID
 }
 
 // WebhookSort is what a list of webhooks is ordered by; equal ones stand in the order of their keys.

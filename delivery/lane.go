@@ -51,9 +51,6 @@ func (l *lane) adopt(to *target) {
 	if l.to != nil && to.webhook.Enabled && !l.to.webhook.Enabled {
 		l.failing, l.hold = false, time.Time{} // somebody believes that it is well again
 	}
-	if to.webhook.Ordered {
-		l.limit = 1
-	}
 	if l.to == nil || l.to.webhook.RateLimit != to.webhook.RateLimit {
 		l.rate = newBucket(to.webhook)
 	}
@@ -72,7 +69,6 @@ func (l *lane) adapt(r result, now time.Time) {
 	}
 	l.failing = r.outcome != Delivered
 	switch {
-	case l.to.webhook.Ordered:
 	case l.failing:
 		l.limit = max(l.limit/2, 1)
 	case r.took <= quickAnswer:
@@ -80,8 +76,8 @@ func (l *lane) adapt(r result, now time.Time) {
 	}
 }
 
-// bucket spreads a webhook's limit a minute evenly: in any minute no more than the limit and what falls due in one second. The zero
-// value is no limit.
+// bucket spreads a webhook's limit a minute evenly: in any minute no more than the limit and what falls due in one second, at least one, may
+// be taken from it. The zero value is no limit.
 type bucket struct {
 	perSecond float64 // 0: no limit
 	most      float64
@@ -97,6 +93,8 @@ func newBucket(w *triggers.Webhook) bucket {
 	most := max(perSecond, 1)
 	return bucket{perSecond: perSecond, most: most, tokens: most}
 }
+
+func (b *bucket) limited() bool { return b.perSecond != 0 }
 
 // allows is how many of n may go now.
 func (b *bucket) allows(n int, now time.Time) int {

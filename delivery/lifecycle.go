@@ -159,7 +159,7 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 	settlement, _ := d.conclude(j, to, a)
 	d.settler.putAndWait(ctx, settlement, d.told(j, to.webhook, &settlement, d.afterEnd(j, to, &settlement)))
 	if a.outcome == Gone {
-		d.switchOff(j, to.webhook, goneCode, goneReason)
+		d.gone(j, to.webhook)
 	}
 	return resent(&claimed, to, &settlement, d.clock.Now()), nil
 }

@@ -10,6 +10,10 @@ import (
 )
 
 // Queue is the durable line between an accepted event and its receivers. Whoever implements it runs deliverytest.TestQueue.
+//
+// The open deliveries of a webhook that is ordered, as it is stored at the time, stand in lines, one for each LineOf, by their ids. Claim
+// leases only the first of a line: what stands behind it waits until it has ended, however it ends, and also while it waits for another
+// attempt. What Enqueue or Resend hands back leased does not ask for its turn, but keeps its place.
 type Queue interface {
 	// Enqueue stores a batch whole or not at all and returns when it is on disk. It draws the ids, in the order given. An event
 	// whose identity (its tenant and Event.Identity) is known is not stored again: its Receipt says Duplicate and carries the first
@@ -22,8 +26,8 @@ type Queue interface {
 	// once per webhook that has due work. next is when the earliest work falls due of the webhooks that have no due work left, zero
 	// when there is none; what free holds back must be asked for again when there is room.
 	Claim(ctx context.Context, now time.Time, limit int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
-	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own. A settlement whose
-	// Fence is not the delivery's present one changes nothing and is counted in stale.
+	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own, and what they tell of their
+	// webhooks' Health. A settlement whose Fence is not the delivery's present one changes nothing and is counted in stale.
 	Settle(ctx context.Context, batch []Settlement) (stale int, err error)
 	// Resend makes a new delivery of the same bytes, leased to this node, from one of the tenant's; the error is
 	// triggers.ErrNotFound when there is none. It is settled like any other.
@@ -31,6 +35,23 @@ type Queue interface {
 	// CloseIntervals makes one delivery of each closed interval's members (Planned.Interval), waiting to be claimed, and
 	// says how many it made.
 	CloseIntervals(ctx context.Context, now time.Time) (int, error)
+	// Health is that of webhooks, by their keys, of all when none is given; those that have not failed are left out. It begins anew
+	// when UpdateWebhook switches a webhook on, and ends with the webhook.
+	Health(ctx context.Context, webhooks ...uint32) (map[uint32]Health, error)
+}
+
+// LineOf names what an event's deliveries to an ordered webhook keep their order among: the thing that the event is about, for a cloud type
+// that of data.id in the body, which is payload.Render's. Events about nothing that has an id are in one line, which is empty; the
+// deliveries that CloseIntervals makes are too, whatever they tell of.
+func LineOf(uri *triggers.URI, body []byte) string {
+	resource, id := uri.Resource.String(), uri.Key()
+	if uri.Resource == triggers.CloudTypes {
+		id = string(payload.DataIDOf(body))
+	}
+	if id == "" {
+		return ""
+	}
+	return resource + "\x00" + uri.FolderKey() + "\x00" + id
 }
 
 // Acceptance is an event to be stored, with the deliveries it leads to.

@@ -27,6 +27,9 @@ func RevisionOf(w *triggers.Webhook, tenant *triggers.Tenant, legacyCloud bool) 
 		PortalURL:   tenant.PortalURL,
 		ServerURL:   tenant.ServerURL,
 		PortalID:    tenant.PortalID,
+
+		SingularSource: tenant.SingularSource,
+
 		LegacyCloud: legacyCloud,
 		Format:      formatOf(w),
 		Triggers:    names,

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,13 +18,8 @@ const (
 	maxJitter     = 15 * time.Minute
 )
 
-// Waits and time limits of the profiles.
-const (
-	defaultTimeout = 15 * time.Second // of a whole attempt
-	portalTimeout  = 10 * time.Second // notificationTimeOutInSeconds of a portal's settings
-	portalPause    = 5 * time.Second  // notificationElapsedTimeInSeconds
-	portalAttempts = 3                // notificationAttempts
-)
+// defaultTimeout is the time limit of a whole attempt.
+const defaultTimeout = 15 * time.Second
 
 // standardWaits are those of the Standard Webhooks specification: ten attempts in about three days.
 var standardWaits = []time.Duration{
@@ -38,12 +34,13 @@ type Schedule struct {
 	patient bool
 }
 
-// ScheduleFor is the schedule of a webhook's retry setting. An unknown or empty profile is the standard one, an empty list one
-// attempt at once.
-func ScheduleFor(retry triggers.Retry) Schedule {
+// ScheduleFor is the schedule of a webhook's retry setting in a tenant with these settings, which the portal's profile goes by. An
+// unknown or empty profile is the standard one, an empty list one attempt at once.
+func ScheduleFor(retry triggers.Retry, settings triggers.PortalSettings) Schedule {
 	switch retry.Profile {
 	case triggers.RetryPortal:
-		return portalSchedule(portalAttempts, portalPause)
+		settings = settings.OrDefault()
+		return portalSchedule(settings.Attempts, time.Duration(settings.PauseSeconds)*time.Second)
 	case triggers.RetryOnce:
 		return Schedule{waits: standardWaits[:1]}
 	case triggers.RetryList:
@@ -96,13 +93,15 @@ func jitter(wait time.Duration, random float64) time.Duration {
 	return min(time.Duration(float64(wait)*jitterShare*random), maxJitter)
 }
 
-// timeoutFor is the time limit of a whole attempt: the webhook's own, else its profile's.
-func timeoutFor(w *triggers.Webhook) time.Duration {
+// timeoutFor is the time limit of a whole attempt: the webhook's own, else its profile's. A portal's setting of no seconds at all, which
+// nobody could answer in, is its default.
+func timeoutFor(w *triggers.Webhook, settings triggers.PortalSettings) time.Duration {
 	switch {
 	case w.TimeoutSeconds > 0:
 		return time.Duration(w.TimeoutSeconds) * time.Second
 	case w.Retry.Profile == triggers.RetryPortal:
-		return portalTimeout
+		seconds := cmp.Or(settings.OrDefault().TimeoutSeconds, triggers.DefaultPortalSettings.TimeoutSeconds)
+		return time.Duration(seconds) * time.Second
 	}
 	return defaultTimeout
 }

@@ -14,28 +14,34 @@ import (
 
 func TestSchedules(t *testing.T) {
 	cases := []struct {
-		name  string
-		retry triggers.Retry
-		waits []time.Duration // before each attempt, without jitter
+		name     string
+		retry    triggers.Retry
+		settings triggers.PortalSettings
+		waits    []time.Duration // before each attempt, without jitter
 	}{
-		{"standard", triggers.Retry{Profile: triggers.RetryStandard}, []time.Duration{
+		{"standard", triggers.Retry{Profile: triggers.RetryStandard}, triggers.PortalSettings{}, []time.Duration{
 			0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
 			20 * time.Hour, 24 * time.Hour,
 		}},
-		{"nothing said is standard", triggers.Retry{}, []time.Duration{
+		{"nothing said is standard", triggers.Retry{}, triggers.PortalSettings{}, []time.Duration{
 			0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
 			20 * time.Hour, 24 * time.Hour,
 		}},
-		{"portal", triggers.Retry{Profile: triggers.RetryPortal}, []time.Duration{0, 5 * time.Second, 5 * time.Second}},
-		{"once", triggers.Retry{Profile: triggers.RetryOnce}, []time.Duration{0}},
-		{"list", triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{time.Second, 0, time.Hour}}, []time.Duration{
+		{"portal", triggers.Retry{Profile: triggers.RetryPortal}, triggers.PortalSettings{}, []time.Duration{0, 5 * time.Second, 5 * time.Second}},
+		{"portal with settings", triggers.Retry{Profile: triggers.RetryPortal}, triggers.PortalSettings{Attempts: 5, PauseSeconds: 100}, []time.Duration{
+			0, 100 * time.Second, 100 * time.Second, 100 * time.Second, 100 * time.Second,
+		}},
+		{"portal, no attempts", triggers.Retry{Profile: triggers.RetryPortal}, triggers.PortalSettings{Attempts: 0, PauseSeconds: 1}, []time.Duration{0}},
+		{"settings of others", triggers.Retry{Profile: triggers.RetryOnce}, triggers.PortalSettings{Attempts: 5, PauseSeconds: 1}, []time.Duration{0}},
+		{"once", triggers.Retry{Profile: triggers.RetryOnce}, triggers.PortalSettings{}, []time.Duration{0}},
+		{"list", triggers.Retry{Profile: triggers.RetryList, Waits: []time.Duration{time.Second, 0, time.Hour}}, triggers.PortalSettings{}, []time.Duration{
 			time.Second, 0, time.Hour,
 		}},
-		{"empty list", triggers.Retry{Profile: triggers.RetryList}, []time.Duration{0}},
+		{"empty list", triggers.Retry{Profile: triggers.RetryList}, triggers.PortalSettings{}, []time.Duration{0}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := delivery.ScheduleFor(c.retry)
+			s := delivery.ScheduleFor(c.retry, c.settings)
 			require.Equal(t, len(c.waits), s.Attempts())
 			require.Equal(t, c.waits[0], s.First())
 			for tries := 1; tries < len(c.waits); tries++ {
@@ -50,8 +56,8 @@ func TestSchedules(t *testing.T) {
 }
 
 func TestPatience(t *testing.T) {
-	standard := delivery.ScheduleFor(triggers.Retry{})
-	portal := delivery.ScheduleFor(triggers.Retry{Profile: triggers.RetryPortal})
+	standard := delivery.ScheduleFor(triggers.Retry{}, triggers.PortalSettings{})
+	portal := delivery.ScheduleFor(triggers.Retry{Profile: triggers.RetryPortal}, triggers.PortalSettings{})
 	for _, outcome := range delivery.Outcomes {
 		wait, again := standard.Next(1, outcome, 0, 0)
 		final := outcome == delivery.Delivered || outcome == delivery.Gone
@@ -83,7 +89,7 @@ func TestNextIsNeverEarlyAndNeverMuchTooLate(t *testing.T) {
 		asked := time.Duration(rapid.Int64Range(0, int64(100*time.Hour)).Draw(t, "asked"))
 		random := rapid.Float64Range(0, 0.999999).Draw(t, "random")
 
-		wait, again := delivery.ScheduleFor(triggers.Retry{Profile: triggers.RetryList, Waits: list}).Next(tries, outcome, asked, random)
+		wait, again := delivery.ScheduleFor(triggers.Retry{Profile: triggers.RetryList, Waits: list}, triggers.PortalSettings{}).Next(tries, outcome, asked, random)
 		final := outcome == delivery.Delivered || outcome == delivery.Gone || tries >= len(list)
 		require.Equal(t, !final, again)
 		if final {

@@ -49,8 +49,8 @@ type target struct {
 	hidden [][]byte
 }
 
-func newTarget(w *triggers.Webhook, revision payload.Revision) *target {
-	t := &target{webhook: w, revision: revision, schedule: ScheduleFor(w.Retry), timeout: timeoutFor(w)}
+func newTarget(w *triggers.Webhook, revision payload.Revision, settings triggers.PortalSettings) *target {
+	t := &target{webhook: w, revision: revision, schedule: ScheduleFor(w.Retry, settings), timeout: timeoutFor(w, settings)}
 	t.url, t.urlErr = url.Parse(w.URL)
 	if t.urlErr == nil {
 		t.host = hostOf(t.url)

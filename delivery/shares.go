@@ -141,9 +141,11 @@ func (s *shares) room(l *lane, now time.Time) int {
 	n := 0
 	switch {
 	case s.fuller(1, 1):
-	case l.to.webhook.Ordered, s.fuller(7, 8):
+	case s.fuller(7, 8):
 		n = 1 - l.leased
-	case s.fuller(1, 2):
+	case l.rate.limited() && l.leased > l.running:
+		// What its rate allowed a moment ago is not under way yet: what it allows now would go out together with that.
+	case l.rate.limited(), s.fuller(1, 2):
 		n = l.limit - l.leased
 	default:
 		// One lane alone does not go past the half.

@@ -17,7 +17,7 @@ func testTarget(host string, change func(*triggers.Webhook)) *target {
 	if change != nil {
 		change(w)
 	}
-	return &target{webhook: w, host: host, schedule: ScheduleFor(w.Retry)}
+	return &target{webhook: w, host: host, schedule: ScheduleFor(w.Retry, triggers.PortalSettings{})}
 }
 
 // yard is a shares with a few lanes, and a plain record of what went through it.
@@ -333,9 +333,9 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 		y := newYard(limits)
 		hosts := []string{"https://a:443", "https://b:443", "http://c:80"}
 		target := func() *target {
-			ordered := rapid.IntRange(0, 9).Draw(t, "ordered") == 0
+			rate := rapid.SampledFrom([]int{0, 0, 0, 30, 600}).Draw(t, "rate")
 			host := rapid.SampledFrom(hosts).Draw(t, "host")
-			return testTarget(host, func(w *triggers.Webhook) { w.Ordered = ordered })
+			return testTarget(host, func(w *triggers.Webhook) { w.RateLimit = rate })
 		}
 		for range rapid.IntRange(1, 6).Draw(t, "lanes") {
 			y.add(target())

@@ -213,6 +213,44 @@ func TestPortalProfile(t *testing.T) {
 	})
 }
 
+// TestPortalSettingsAreReadAtEachAttempt changes them while a delivery is being tried, and again.
+func TestPortalSettingsAreReadAtEachAttempt(t *testing.T) {
+	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) { return 200, nil, hang, nil }}
+	inBubble(t, w, nil, func(h *house) {
+		t := h.t
+		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryPortal })
+		h.subscribe("https://b.example.com/hook", func(w *triggers.Webhook) { w.Retry.Profile = triggers.RetryOnce })
+		set := func(settings triggers.PortalSettings) {
+			tenant := h.directory.Tenant(h.tenant)
+			tenant.Settings = settings
+			require.NoError(t, h.directory.SaveTenant(t.Context(), &tenant))
+		}
+		began := time.Now()
+		id := h.emit(event(t, "/items/a/update"))[0].ID + 1
+		pass(11 * time.Second) // the first attempt has taken 10 s, the second is due 5 s later
+		set(triggers.PortalSettings{Attempts: 5, TimeoutSeconds: 1, PauseSeconds: 100})
+		pass(150 * time.Second) // the second took 1 s, the third came 100 s later, with up to a fifth of jitter
+		set(triggers.PortalSettings{Attempts: 0, TimeoutSeconds: 1, PauseSeconds: 1})
+		pass(time.Hour)
+		times := roundedTimes(w, "a.example.com", began)
+		require.Len(t, times, 4, "the one that was due already is still made")
+		require.Equal(t, []time.Duration{0, 15 * time.Second}, times[:2])
+		require.GreaterOrEqual(t, times[2], 116*time.Second)
+		record := h.delivered(id, ended)
+		require.Equal(t, delivery.Exhausted, record.State)
+		require.Equal(t, time.Second, record.Attempts[1].Total)
+		require.Len(t, w.times("b.example.com", began), 1, "it is nothing to others")
+
+		// No attempts means one, and no time means the default.
+		set(triggers.PortalSettings{Attempts: 0, TimeoutSeconds: 0, PauseSeconds: 1})
+		id = h.emit(event(t, "/items/a/update"))[0].ID + 1
+		pass(time.Hour)
+		record = h.delivered(id, ended)
+		require.Len(t, record.Attempts, 1)
+		require.Equal(t, 10*time.Second, record.Attempts[0].Total)
+	})
+}
+
 func roundedTimes(w *wire, host string, began time.Time) []time.Duration {
 	times := w.times(host, began)
 	for i := range times {
@@ -347,23 +385,6 @@ func TestOrderedWebhookHasOneAtATime(t *testing.T) {
 			got = append(got, s.id)
 		}
 		require.Equal(t, want, got)
-	})
-}
-
-func TestRateLimitIsKept(t *testing.T) {
-	w := &wire{answer: always(200)}
-	inBubble(t, w, nil, func(h *house) {
-		t := h.t
-		h.subscribe("https://a.example.com/hook", func(w *triggers.Webhook) { w.RateLimit = 60 })
-		began := time.Now()
-		for range 200 {
-			h.emit(event(t, "/items/a/update"))
-		}
-		pass(time.Minute)
-		inAMinute := len(w.times("a.example.com", began))
-		require.InDelta(t, 60, inAMinute, 3)
-		pass(3 * time.Minute)
-		require.Len(t, w.times("a.example.com", began), 200)
 	})
 }
 

@@ -2,8 +2,6 @@ package delivery
 
 import (
 	"time"
-
-	"portalhook/triggers"
 )
 
 // idleWorkers is how many goroutines stay for the next burst, with stacks already grown; more than these end when they are idle.
@@ -134,7 +132,7 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	settlement, hold := d.conclude(j, to, a)
 	d.settler.putThen(settlement, d.told(j, to.webhook, &settlement, d.afterEnd(j, to, &settlement)))
 	if a.outcome == Gone {
-		d.switchOff(j, to.webhook, goneCode, goneReason)
+		d.gone(j, to.webhook)
 	}
 	return result{outcome: a.outcome, took: a.attempt.Total, hold: hold}, true
 }
@@ -163,14 +161,24 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 	return settlement, a.retryAfter
 }
 
-// afterEnd is what is to be done when the end of a delivery is recorded; nil for nothing.
+// afterEnd is what is to be done when the end of an attempt is recorded; nil for nothing.
 func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded bool) {
-	if s.State != Exhausted || j.isNotice() {
+	failed := s.Attempt != nil && s.State != Succeeded && s.Attempt.Outcome.Charged()
+	if !failed && !to.webhook.Ordered {
 		return nil
 	}
 	ended := *s
 	return func(recorded bool) {
-		if recorded {
+		if !recorded {
+			return
+		}
+		if to.webhook.Ordered && ended.State != Waiting {
+			d.nudge() // the next in its line may go
+		}
+		if failed {
+			d.failures.note(j.entry, failure{at: ended.Attempt.ended(), quiet: j.isNotice()})
+		}
+		if ended.State == Exhausted && !j.isNotice() {
 			d.notifyExhausted(j, to.webhook, &ended)
 		}
 	}
@@ -193,26 +201,5 @@ func (d *Dispatcher) takeReturned() []returned {
 func (d *Dispatcher) giveBack(back []returned) {
 	for _, one := range back {
 		d.settler.put(one.job.settlement(Waiting, one.due, "given back without an attempt"))
-	}
-}
-
-// switchOff switches a webhook off on the server's own account, because of a delivery, unless it has been changed since the version w.
-func (d *Dispatcher) switchOff(j *job, w *triggers.Webhook, code, why string) {
-	off, err := d.directory.Update(d.sending, j.tenant, w.ID, func(present *triggers.Webhook) error {
-		if present.Revision != w.Revision || !present.Enabled {
-			return errChanged
-		}
-		present.Enabled = false
-		present.DisabledReason, present.DisabledReasonCode, present.DisabledAt = why, code, d.clock.Now()
-		return nil
-	})
-	switch {
-	case err == nil:
-		d.log.Info("webhook switched off", "webhook", w.ID, "code", code, "reason", why)
-		if !j.isNotice() {
-			d.notifyDisabled(off)
-		}
-	case !isExpected(err):
-		d.log.Error("webhook not switched off", "webhook", w.ID, "code", code, "err", err)
 	}
 }

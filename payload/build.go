@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -94,9 +95,28 @@ func appendPortal(dst []byte, rev *Revision, at time.Time, events []Event) []byt
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, events[i].Body...)
+		dst = appendEvent(dst, rev, events[i].Body)
 	}
 	return append(dst, `],"properties":{}}`...)
+}
+
+// sourceName begins the member source of what renderPortal gave. It stands nowhere before that member: within a string every quote has
+// a backslash before it.
+const sourceName = `"source":"`
+
+// appendEvent appends what renderPortal gave, with the source as the revision spells it.
+func appendEvent(dst []byte, rev *Revision, body []byte) []byte {
+	if !rev.SingularSource {
+		return append(dst, body...)
+	}
+	before, after, found := bytes.Cut(body, []byte(sourceName))
+	source, rest, ended := bytes.Cut(after, []byte{'"'})
+	if !found || !ended {
+		return append(dst, body...)
+	}
+	dst = append(append(dst, before...), sourceName...)
+	dst = append(dst, bytes.TrimSuffix(source, []byte{'s'})...)
+	return append(append(dst, '"'), rest...)
 }
 
 // stored says of which event an error is that its Body brings about.

@@ -96,7 +96,7 @@ func readCloud(rev *Revision, ev *Event) (cloudEvent, error) {
 		e.when, e.subject, e.userID = s.when, ev.URI.String(), find(s.members, "userId")
 		e.data = s.appendData(nil, rev)
 	case Portal, NoFamily:
-		err = e.readPortal(ev.Body)
+		err = e.readPortal(rev, ev.Body)
 		e.subject = ev.URI.String()
 	}
 	if e.source == nil {

@@ -68,7 +68,7 @@ func (e *cloudEvent) readCloudType(body []byte) error {
 }
 
 // readPortal reads what renderPortal gave, all of which is the data.
-func (e *cloudEvent) readPortal(body []byte) error {
+func (e *cloudEvent) readPortal(rev *Revision, body []byte) error {
 	var room [8]member
 	all, err := members(room[:0], body)
 	if err != nil {
@@ -78,6 +78,9 @@ func (e *cloudEvent) readPortal(body []byte) error {
 		e.userID = userID
 	}
 	e.data = body
+	if rev.SingularSource {
+		e.data = appendEvent(nil, rev, body)
+	}
 	e.when, err = strconv.ParseInt(string(find(all, "when")), 10, 64)
 	return err
 }

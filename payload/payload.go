@@ -90,7 +90,10 @@ type Revision struct {
 	// ServerURL is where the tenant's services are, with or without a slash at the end; empty: none of their addresses is built.
 	ServerURL string `json:"serverUrl,omitzero"`
 	// PortalID is the tenant that receivers of cloud events are told.
-	PortalID string   `json:"portalId,omitzero"`
+	PortalID string `json:"portalId,omitzero"`
+	// SingularSource is the tenant's: `item` in place of `items` as the source of a portal's events, and likewise of the others.
+	SingularSource bool `json:"singularSource,omitzero"`
+
 	Triggers []string `json:"triggers"`
 	URL      string   `json:"url"`
 	// Headers are shown in the history: name and value, the value of an encrypted one as **OMITTED**.
@@ -102,6 +105,7 @@ func (r *Revision) Equal(other *Revision) bool {
 	return r.Builder == other.Builder && r.WebhookID == other.WebhookID && r.WebhookName == other.WebhookName &&
 		r.PortalURL == other.PortalURL && r.Format == other.Format && r.EnableCloudEventDelivery == other.EnableCloudEventDelivery &&
 		r.LegacyCloud == other.LegacyCloud && r.ServerURL == other.ServerURL && r.PortalID == other.PortalID && r.URL == other.URL &&
+		r.SingularSource == other.SingularSource &&
 		slices.Equal(r.Triggers, other.Triggers) && slices.Equal(r.Headers, other.Headers)
 }
 

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	dueWork = `SELECT id, tenant, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first
-  FROM work WHERE webhook = ? AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, id LIMIT ?`
-	dueWorkColumns = 14
-	leaseWork      = `UPDATE work SET due_ms = NULL, fence = ? WHERE id = ?`
-	earliestWork   = `SELECT due_ms FROM work WHERE webhook = ? AND due_ms IS NOT NULL ORDER BY due_ms LIMIT 1`
+	workColumns     = `id, tenant, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first`
+	workColumnCount = 14
+	dueWork         = `SELECT ` + workColumns + ` FROM work WHERE webhook = ? AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, id LIMIT ?`
+	leaseWork       = `UPDATE work SET due_ms = NULL, fence = ? WHERE id = ?`
+	earliestWork    = `SELECT due_ms FROM work WHERE webhook = ? AND due_ms IS NOT NULL ORDER BY due_ms LIMIT 1`
 )
 
 // leased is a row of work that a claim has taken.
@@ -83,11 +83,8 @@ func (w *writer) claim(now int64, limit int, free func(webhook uint32) int) ([]l
 			// With no room, nothing has changed.
 			due, left := w.turns.due(webhook), true
 			if room = min(room, free(webhook)); room > 0 {
-				err := w.leaseDue(webhook, now, room, &taken)
-				if err == nil {
-					due, left, err = w.earliest(webhook)
-				}
-				if err != nil {
+				var err error
+				if due, left, err = w.claimOf(webhook, now, room, &taken); err != nil {
 					return err
 				}
 			}
@@ -96,6 +93,7 @@ func (w *writer) claim(now int64, limit int, free func(webhook uint32) int) ([]l
 		return nil
 	})
 	if err != nil {
+		w.putBack(taken)
 		return nil, err
 	}
 	w.turns.taken(had, now)
@@ -105,10 +103,36 @@ func (w *writer) claim(now int64, limit int, free func(webhook uint32) int) ([]l
 	return taken, nil
 }
 
+// claimOf takes up to room of a webhook's due work, and says when the earliest of what is left falls due.
+func (w *writer) claimOf(webhook uint32, now int64, room int, taken *[]leased) (due int64, left bool, err error) {
+	if o := w.ordered[webhook]; o != nil {
+		err = w.leaseHeads(o, webhook, now, room, taken)
+		first, left := o.next()
+		return first.due, left, err
+	}
+	if err := w.leaseDue(webhook, now, room, taken); err != nil {
+		return 0, false, err
+	}
+	return w.earliest(webhook)
+}
+
 // leaseDue takes up to room of a webhook's due work.
 func (w *writer) leaseDue(webhook uint32, now int64, room int, taken *[]leased) error {
 	first := len(*taken)
-	err := w.db.each(dueWork, "", dueWorkColumns, func(row []driver.Value) error {
+	if err := w.db.each(dueWork, "", workColumnCount, readWork(webhook, taken), int64(webhook), now, int64(room)); err != nil {
+		return err
+	}
+	for _, t := range (*taken)[first:] {
+		if err := w.db.run(leaseWork, int64(t.lease.fence), int64(t.id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readWork appends rows of a webhook's work to taken, as they are when leased.
+func readWork(webhook uint32, taken *[]leased) func(row []driver.Value) error {
+	return func(row []driver.Value) error {
 		*taken = append(*taken, leased{
 			id: triggers.ID(integer(row[0])),
 			lease: lease{
@@ -121,16 +145,7 @@ func (w *writer) leaseDue(webhook uint32, now int64, room int, taken *[]leased) 
 			due: integer(row[9]),
 		})
 		return nil
-	}, int64(webhook), now, int64(room))
-	if err != nil {
-		return err
 	}
-	for _, t := range (*taken)[first:] {
-		if err := w.db.run(leaseWork, int64(t.lease.fence), int64(t.id)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // earliest is when a webhook's first waiting work falls due; false when it has none.

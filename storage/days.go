@@ -3,6 +3,7 @@ package storage
 import (
 	"database/sql/driver"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,8 @@ CREATE TABLE event_$day (
   accepted_ms INTEGER NOT NULL,
   digest      BLOB,
   body        BLOB NOT NULL,
-  matches     BLOB              -- see matches.go
+  matches     BLOB,             -- see matches.go
+  heard_by    TEXT              -- JSON array of its owner and its audience: who may hear of it at user level
 ) STRICT;
 -- Not unique: the writer sees to that, and a job's event, which has no digest, may have the id of another. The sender's ids as they
 -- are and not a hash of them, although that would be shorter: many senders' ids rise, and then so does the end of the index, where ids
@@ -52,7 +54,9 @@ CREATE TABLE delivery_$day (
   reason      TEXT NOT NULL,
   first       BLOB              -- the first attempt
 ) STRICT;
-CREATE INDEX delivery_$day_webhook ON delivery_$day (webhook);
+-- Each ends in the row's id by itself, so that what ended in one way, and was tried at all, is read in its order however rare it is.
+-- One entry a delivery, as if it were by webhook alone.
+CREATE INDEX delivery_$day_webhook ON delivery_$day (webhook, state, tries > 0);
 -- Nearly empty: deliveries of events of an earlier day, whose events must outlive that day.
 CREATE INDEX delivery_$day_older ON delivery_$day (event) WHERE event < $older;
 
@@ -101,6 +105,28 @@ func (c *calendar) suffixes(from, to triggers.ID, oldestFirst bool) []string {
 		slices.Reverse(list)
 	}
 	return list
+}
+
+// oldest is the lowest id that lies in the tables of a day; what is lower was kept.
+func (c *calendar) oldest() triggers.ID {
+	if len(c.days) == 0 {
+		return math.MaxInt64
+	}
+	return firstOf(c.days[0])
+}
+
+// endOf is the last id, in the direction, that the tables with the suffix hold; zero when there are no tables beyond them.
+func (c *calendar) endOf(suffix string, oldestFirst bool) triggers.ID {
+	day, err := dayOfSuffix(suffix)
+	switch {
+	case err == nil && oldestFirst:
+		return firstOf(day+1) - 1
+	case err == nil:
+		return firstOf(day)
+	case oldestFirst && len(c.days) > 0:
+		return c.oldest() - 1
+	}
+	return 0
 }
 
 // loadDays finds the days that have tables, and makes the tables of kept rows when there are none yet.

@@ -15,7 +15,7 @@ const reasonDeleted = "the webhook was deleted"
 
 const (
 	insertEvent = `INSERT INTO event_$day
-  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches) VALUES `
+  (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, digest, body, matches, heard_by) VALUES `
 	insertWork = `INSERT INTO work
   (id, tenant, webhook, event, members, revision, trigger, built_ms, tries, fence, due_ms, status_code, started_ms, reason, first) VALUES `
 	insertMember = `INSERT INTO member (webhook, until_ms, event, tenant, revision, trigger) VALUES `
@@ -108,6 +108,7 @@ func (w *writer) enqueueGroup(group []*enqueueRequest) {
 // accept writes the rows of a group. Only unexpected errors come back; a conflict is noted in its request.
 func (w *writer) accept(group []*enqueueRequest) error {
 	clear(w.known)
+	w.forgetTexts()
 	if err := w.lookUp(group); err != nil {
 		return err
 	}
@@ -236,12 +237,12 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 	if a.Event.HasWhen {
 		when = a.Event.When
 	}
-	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 11)
+	events, err := w.db.insert(insertEvent, suffixOf(dayOf(id)), 12)
 	if err != nil {
 		return err
 	}
 	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
-		digest, a.Body, appendMatches(nil, a.Planned))
+		digest, a.Body, appendMatches(nil, a.Planned), heardBy(a.Event))
 	if err != nil {
 		return err
 	}
@@ -257,6 +258,9 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 func (w *writer) plan(a *delivery.Acceptance, event triggers.ID, i int, accepted int64) error {
 	p := &a.Planned[i]
 	id := deliveryID(event, i)
+	if err := w.learn(p.Revision); err != nil {
+		return err
+	}
 	switch w.fateOf(p) {
 	case fateSkipped:
 		return w.end(id, newLease(a.Tenant, p, event, accepted), ending{state: delivery.Skipped, ended: accepted})
@@ -297,16 +301,23 @@ func (w *writer) accepted(r *enqueueRequest) {
 		w.index(indexed{
 			id: receipt.ID, tenant: a.Tenant, uri: &a.Event.URI, username: a.Event.Username, unmatched: len(a.Planned) == 0,
 		})
-		accepted := a.AcceptedAt.UnixMilli()
+		accepted, form := a.AcceptedAt.UnixMilli(), a.Event.URI.AnyForm()
 		opened := int64(0)
 		for k := range a.Planned {
-			p := &a.Planned[k]
-			switch w.fateOf(p) {
+			p, id := &a.Planned[k], deliveryID(receipt.ID, k)
+			fate := w.fateOf(p)
+			if fate != fateMember {
+				w.indexDelivery(heard{id, p.Webhook, form, w.triggerOf(p.Revision, p.Trigger)})
+			}
+			switch fate {
 			case fateLeased:
-				w.leases[deliveryID(receipt.ID, k)] = newLease(a.Tenant, p, receipt.ID, accepted)
+				w.leases[id] = newLease(a.Tenant, p, receipt.ID, accepted)
+				w.lineUp(p.Webhook, a, id, notDue)
 				opened++
 			case fateWaiting:
-				w.turns.mark(p.Webhook, accepted)
+				if !w.lineUp(p.Webhook, a, id, accepted) {
+					w.turns.mark(p.Webhook, accepted)
+				}
 				opened++
 			case fateSkipped, fateCancelled, fateMember:
 			}

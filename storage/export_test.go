@@ -1,9 +1,12 @@
 package storage
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"testing"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,9 +27,6 @@ func (s *Store) Tables(t *testing.T, prefix string) (names []string) {
 	return names
 }
 
-// SearchStatements are the statements that propose events to a search.
-func SearchStatements() []string { return searchStatements }
-
 // Seal writes the tail of the search index, however short.
 func (s *Store) Seal(t *testing.T) {
 	t.Helper()
@@ -40,10 +40,65 @@ func (s *Store) Seal(t *testing.T) {
 	}))
 }
 
+// Observe tells seen every statement that is read with from now on.
+func (s *Store) Observe(t *testing.T, seen func(statement string)) {
+	t.Helper()
+	require.NoError(t, s.readers.Close())
+	s.readers = sql.OpenDB(observed{readerSource(s.path), seen})
+	s.readers.SetMaxOpenConns(readerCount)
+}
+
+// Prepared are the statements that the writer has kept so far.
+func (s *Store) Prepared(t *testing.T) (statements []string) {
+	t.Helper()
+	require.NoError(t, s.write(context.Background(), func(w *writer) error {
+		for key := range w.db.statements {
+			statements = append(statements, forDay(key.text, key.suffix))
+		}
+		return nil
+	}))
+	return statements
+}
+
+// Older is the number that $older stands for in the statements about a day.
+func Older(t *testing.T, suffix string) string {
+	t.Helper()
+	day, err := dayOfSuffix(suffix)
+	require.NoError(t, err)
+	return olderThan("$older", day)
+}
+
+// observed opens connections that tell what they are asked.
+type observed struct {
+	dsn  string
+	seen func(statement string)
+}
+
+func (o observed) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+func (o observed) Connect(context.Context) (driver.Conn, error) {
+	db, err := openConn(o.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return observedConn{db.db, o.seen}, nil
+}
+
+type observedConn struct {
+	*sqlite3.SQLiteConn
+	seen func(statement string)
+}
+
+func (c observedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.seen(query)
+	return c.SQLiteConn.QueryContext(ctx, query, args)
+}
+
 // Plan is how SQLite would go about a statement, step by step.
 func (s *Store) Plan(t *testing.T, statement string) (steps []string) {
 	t.Helper()
-	require.NoError(t, each(t.Context(), s.readers, "EXPLAIN QUERY PLAN "+statement, []any{0, 1, 1, 1, 1}, func(rows *sql.Rows) error {
+	args := make([]any, 64) // more than any statement has
+	require.NoError(t, each(t.Context(), s.readers, "EXPLAIN QUERY PLAN "+statement, args, func(rows *sql.Rows) error {
 		var id, parent, unused int
 		var step string
 		err := rows.Scan(&id, &parent, &unused, &step)

@@ -57,5 +57,5 @@ func (s *Store) forgetSecrets(ctx context.Context, row *webhookRow, own delivery
 	}
 	before := *w
 	w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, reasonForgotten, SecretsForgotten, s.now()
-	return s.UpdateWebhook(own.Own(ctx, &before, w), w)
+	return s.UpdateWebhook(own.Own(ctx, &before, w), w, delivery.WebhookLimits{})
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,36 +9,59 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"portalhook/delivery"
-	"portalhook/payload"
 	"portalhook/triggers"
 )
 
-// A page is read day by day: the ids between two bounds, of states and triggers given as JSON arrays or null for any.
+// The statements that propose a webhook's deliveries: in the order of their numbers between two bounds, so many.
 const (
-	pageOfDay = `SELECT ` + recordColumns + ` FROM delivery_$day
-  WHERE webhook = ?1 AND tenant = ?2 AND id >= ?3 AND id <= ?4
-    AND (?5 IS NULL OR state IN (SELECT value FROM json_each(?5)))
-    AND (?6 IS NULL OR revision * 256 + trigger IN (SELECT value FROM json_each(?6)))
-    AND tries >= ?7
-  ORDER BY id $direction LIMIT ?8`
-	// Open work has no index by webhook and id: it is bounded, and changes with every delivery.
-	pageOfWork = `SELECT ` + openRecordColumns + ` FROM work
-  WHERE webhook = ?1 AND tenant = ?2 AND id >= ?3 AND id <= ?4
-    AND (?5 IS NULL OR CASE WHEN due_ms IS NULL THEN 1 ELSE 0 END IN (SELECT value FROM json_each(?5)))
-    AND (?6 IS NULL OR revision * 256 + trigger IN (SELECT value FROM json_each(?6)))
-    AND tries >= ?7
-  ORDER BY id $direction LIMIT ?8`
+	historyEnded = `SELECT id FROM delivery_$day WHERE webhook = ?1 AND state = ?2 AND (tries > 0) = ?3 AND id >= ?4 AND id <= ?5
+  ORDER BY id $direction LIMIT ?6`
+	historyTried = `SELECT id FROM work WHERE webhook = ?1 AND tries > 0 AND id >= ?2 AND id <= ?3 ORDER BY id $direction LIMIT ?4`
+	// Work that was not tried yet has no index by webhook and number, which every accepted event would pay for: all open work is
+	// gone through by number.
+	historyOpen = `SELECT id FROM work WHERE id >= ?2 AND id <= ?3 AND webhook = ?1 ORDER BY id $direction LIMIT ?4`
+
+	recordsOfDay  = `SELECT ` + recordColumns + ` FROM delivery_$day WHERE id IN ` + sixteen
+	recordsOfWork = `SELECT ` + openRecordColumns + ` FROM work WHERE id IN ` + sixteen
+	uriOfEvent    = `SELECT uri FROM event_$day WHERE id = ?`
+	urisOfDay     = `SELECT id, uri FROM event_$day WHERE id IN ` + sixteen
 )
 
+const (
+	// historyStep is how many numbers at most are taken from each index at once where an event type is asked for. The first step is
+	// short, since mostly what is asked for is not rare; each is four times as long as that before.
+	firstHistoryStep, historyStep = 128, 2048
+	// maxHistorySteps is how often; with maxLooked it bounds what one page costs.
+	maxHistorySteps = 32
+)
+
+// ends are deliveries that ended in one way.
+type ends struct {
+	state int
+	tried bool
+}
+
+// history is one HistoryQuery being answered.
+type history struct {
+	lookup
+	query delivery.HistoryQuery
+	ends  []ends // those that are asked for
+	open  string // the statement for open work; empty when none is asked for
+	step  int
+}
+
 // Deliveries is a page of a webhook's deliveries, open and ended.
-func (s *Store) Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error) {
-	var page []delivery.Record
+func (s *Store) Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
+	look := newHistory(s, q)
+	var page *delivery.HistoryPage
 	err := s.view(ctx, func(tx *sql.Tx) error {
+		look.tx = tx
 		var err error
-		page, err = s.page(ctx, tx, q)
+		page, err = look.page(ctx)
+		if errors.Is(err, errForeign) {
+			page, err = &delivery.HistoryPage{}, nil
+		}
 		return err
 	})
 	if err != nil {
@@ -48,49 +70,260 @@ func (s *Store) Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]deli
 	return page, nil
 }
 
-func (s *Store) page(ctx context.Context, tx *sql.Tx, q delivery.HistoryQuery) ([]delivery.Record, error) {
-	first, last := bounds(q)
-	states, err := statesOf(q.States)
-	if err != nil {
-		return nil, err
+func newHistory(s *Store, q delivery.HistoryQuery) *history {
+	// The tail is taken before the database's state, as by Events.
+	h := &history{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: q.OldestFirst}, query: q, step: q.Limit}
+	if q.EventType != "" {
+		h.step = firstHistoryStep
 	}
-	pairs, err := s.triggersOf(ctx, tx, q)
-	if err != nil {
-		return nil, err
-	}
-	direction := "DESC"
-	if q.OldestFirst {
-		direction = "ASC"
-	}
-	least := 0
-	if q.FinishedOnly {
-		least = 1
-	}
-	args := []any{q.Webhook, q.Tenant, int64(first), int64(last), states, pairs, least, q.Limit}
-	list, err := s.records(ctx, tx, withDirection(pageOfWork, direction), args...)
-	if err != nil {
-		return nil, err
-	}
-	ended := 0
-	for _, suffix := range s.calendar.suffixes(first, last, q.OldestFirst) {
-		if ended >= q.Limit {
-			break
+	for code, state := range stateCodes {
+		if !h.wantsState(state) {
+			continue
 		}
-		day, err := s.records(ctx, tx, withDirection(forDay(pageOfDay, suffix), direction), args...)
+		switch state {
+		case delivery.Waiting, delivery.Sending:
+			h.open = historyOpen
+			if q.FinishedOnly {
+				h.open = historyTried
+			}
+		case delivery.Succeeded, delivery.Exhausted, delivery.Skipped, delivery.Cancelled:
+			h.ends = append(h.ends, ends{code, true})
+			if !q.FinishedOnly {
+				h.ends = append(h.ends, ends{code, false})
+			}
+		}
+	}
+	return h
+}
+
+func (h *history) wantsState(state delivery.State) bool {
+	return len(h.query.States) == 0 || slices.Contains(h.query.States, state)
+}
+
+func (h *history) page(ctx context.Context) (*delivery.HistoryPage, error) {
+	q := &h.query
+	page := &delivery.HistoryPage{}
+	first, last := bounds(*q)
+	looked := 0
+	for step := 1; first <= last && len(page.Deliveries) < q.Limit; step++ {
+		batch, err := h.candidates(ctx, first, last)
 		if err != nil {
 			return nil, err
 		}
-		ended += len(day)
-		list = append(list, day...)
-	}
-	slices.SortFunc(list, func(a, b *delivery.Record) int {
-		if q.OldestFirst {
-			a, b = b, a
+		// As many are read at once as are still wanted: mostly they are those that are asked for.
+		for ids := h.ordered(batch, first, last); len(ids) > 0; {
+			n := min(len(ids), max(q.Limit-len(page.Deliveries), rowsAtOnce), maxLooked-looked)
+			records, err := h.look(ctx, ids[:n])
+			if err != nil {
+				return nil, err
+			}
+			page.Deliveries = append(page.Deliveries, records...)
+			if len(page.Deliveries) >= q.Limit {
+				page.Deliveries = page.Deliveries[:q.Limit]
+				return page, nil
+			}
+			if looked += n; looked == maxLooked {
+				page.Stopped = ids[n-1]
+				return page, nil
+			}
+			ids = ids[n:]
 		}
-		return cmp.Compare(b.ID, a.ID)
-	})
-	list = list[:min(len(list), q.Limit)]
-	return s.withURIs(ctx, tx, list)
+		switch {
+		case batch.covered == 0:
+			return page, nil
+		case step == maxHistorySteps:
+			page.Stopped = batch.covered
+			return page, nil
+		case q.OldestFirst:
+			first = batch.covered + 1
+		default:
+			last = batch.covered - 1
+		}
+		h.step = min(4*h.step, historyStep)
+	}
+	return page, nil
+}
+
+// candidates proposes deliveries: of the webhook and in the states asked for and, where an event type is asked for, of that.
+func (h *history) candidates(ctx context.Context, first, last triggers.ID) (found, error) {
+	if h.query.EventType == "" {
+		return h.owned(ctx, first, last, h.step)
+	}
+	// What was kept beyond its day is little, and in no search index.
+	oldest := h.store.calendar.oldest()
+	switch {
+	case last < oldest || h.oldestFirst && first < oldest:
+		batch, err := h.owned(ctx, first, min(last, oldest-1), h.step)
+		if batch.covered == 0 && last >= oldest {
+			batch.covered = oldest - 1
+		}
+		return batch, err
+	case first < oldest:
+		batch, err := h.ofType(ctx, oldest, last)
+		if batch.covered == 0 {
+			batch.covered = oldest
+		}
+		return batch, err
+	}
+	return h.ofType(ctx, first, last)
+}
+
+// ofType proposes what both indexes have, that of states and that of types. The one with fewer deliveries reaches farther: what it
+// has beyond the other is proposed too, as long as that is not much.
+func (h *history) ofType(ctx context.Context, first, last triggers.ID) (found, error) {
+	sparse, err := h.hashed(heardHash(h.query.Webhook, h.query.EventType))(ctx, first, last, h.step)
+	if err != nil || sparse.covered == 0 && len(sparse.ids) == 0 {
+		return sparse, err
+	}
+	dense, err := h.owned(ctx, first, last, h.step)
+	if err != nil {
+		return found{}, err
+	}
+	if h.nearer(sparse.covered, dense.covered) != dense.covered {
+		sparse, dense = dense, sparse
+	}
+	sparse.ids, dense.ids = h.ordered(sparse, first, last), h.ordered(dense, first, last)
+	near := sparse.ids[:0:0]
+	for i, id := range sparse.ids {
+		if dense.covered != 0 && h.compare(id, dense.covered) > 0 {
+			far := sparse.ids[i:]
+			if len(far) > searchStep {
+				far = far[:searchStep]
+				sparse.covered = far[searchStep-1]
+			}
+			return found{append(near, far...), sparse.covered}, nil
+		}
+		if _, both := slices.BinarySearchFunc(dense.ids, id, h.compare); both {
+			near = append(near, id)
+		}
+	}
+	return found{near, sparse.covered}, nil
+}
+
+// owned proposes the webhook's deliveries in the states asked for, day by day, until there are n.
+func (h *history) owned(ctx context.Context, first, last triggers.ID, n int) (found, error) {
+	var all found
+	if h.open != "" {
+		ids, err := h.column(ctx, h.open, "", h.query.Webhook, int64(first), int64(last), n)
+		if err != nil {
+			return found{}, err
+		}
+		if all.ids = ids; len(ids) == n {
+			all.covered = ids[n-1]
+		}
+	}
+	ended := 0
+	for _, suffix := range h.store.calendar.suffixes(first, last, h.oldestFirst) {
+		for _, e := range h.ends {
+			ids, err := h.column(ctx, historyEnded, suffix, h.query.Webhook, e.state, e.tried, int64(first), int64(last), n)
+			if err != nil {
+				return found{}, err
+			}
+			ended += len(ids)
+			if all.ids = append(all.ids, ids...); len(ids) == n {
+				all.covered = h.nearer(all.covered, ids[n-1])
+			}
+		}
+		if ended >= n {
+			all.covered = h.nearer(all.covered, h.store.calendar.endOf(suffix, h.oldestFirst))
+			break
+		}
+	}
+	return all, nil
+}
+
+// errForeign says that the webhook is another tenant's.
+var errForeign = errors.New("the webhook is another tenant's")
+
+// look reads proposed deliveries, and gives those that are asked for, in their order.
+func (h *history) look(ctx context.Context, ids []triggers.ID) ([]delivery.Record, error) {
+	rows, err := h.rows(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var list []*delivery.Record
+	for _, id := range ids {
+		row, ok := rows[id]
+		switch {
+		case !ok || row.webhook != h.query.Webhook || h.query.FinishedOnly && row.tries == 0 || !h.wantsState(stateOf(row.state)):
+			continue
+		case row.tenant != h.query.Tenant:
+			return nil, errForeign
+		}
+		record, err := h.store.record(ctx, h.tx, &row)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, record)
+	}
+	page, err := h.withURIs(ctx, list)
+	if err != nil || h.query.EventType == "" {
+		return page, err
+	}
+	return slices.DeleteFunc(page, func(r delivery.Record) bool { return !h.isOfType(&r) }), nil
+}
+
+func (h *history) isOfType(r *delivery.Record) bool {
+	if r.Trigger == h.query.EventType {
+		return true
+	}
+	uri := h.store.uri(r.URI)
+	return uri.AnyForm() == h.query.EventType
+}
+
+// rows reads deliveries, wherever they lie.
+func (h *history) rows(ctx context.Context, ids []triggers.ID) (map[triggers.ID]recordRow, error) {
+	rows := make(map[triggers.ID]recordRow, len(ids))
+	read := func(from *sql.Rows) error {
+		var row recordRow
+		err := from.Scan(row.scan()...)
+		rows[triggers.ID(row.id)] = row
+		return err
+	}
+	for suffix, ids := range h.byTables(ids) {
+		if err := eachOf(ctx, h.tx, forDay(recordsOfDay, suffix), ids, read); err != nil {
+			return nil, err
+		}
+	}
+	open := slices.DeleteFunc(slices.Clone(ids), func(id triggers.ID) bool { _, ended := rows[id]; return ended })
+	return rows, eachOf(ctx, h.tx, recordsOfWork, open, read)
+}
+
+// byTables are ids by the suffix of the tables they lie in.
+func (h *history) byTables(ids []triggers.ID) map[string][]triggers.ID {
+	lie := make(map[string][]triggers.ID)
+	for _, id := range ids {
+		suffix := h.store.calendar.suffix(id)
+		lie[suffix] = append(lie[suffix], id)
+	}
+	return lie
+}
+
+// withURIs gives summaries the URIs of their first events; empty where the event is not stored.
+func (h *history) withURIs(ctx context.Context, list []*delivery.Record) ([]delivery.Record, error) {
+	events := make([]triggers.ID, len(list))
+	for i, record := range list {
+		events[i] = record.EventID
+	}
+	uris := make(map[triggers.ID]string, len(list))
+	for suffix, ids := range h.byTables(events) {
+		err := eachOf(ctx, h.tx, forDay(urisOfDay, suffix), ids, func(rows *sql.Rows) error {
+			var id int64
+			var uri string
+			err := rows.Scan(&id, &uri)
+			uris[triggers.ID(id)] = uri
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	page := make([]delivery.Record, len(list))
+	for i, record := range list {
+		page[i] = *record
+		page[i].URI = uris[record.EventID]
+	}
+	return page, nil
 }
 
 // bounds are the lowest and the highest id that the query asks for.
@@ -115,60 +348,9 @@ func withDirection(query, direction string) string {
 	return strings.ReplaceAll(query, "$direction", direction)
 }
 
-// statesOf are the codes of the states as a JSON array, null for any.
-func statesOf(states []delivery.State) (any, error) {
-	codes := make([]int, len(states))
-	for i, state := range states {
-		codes[i] = codeOf(state)
-	}
-	return arrayOrNull(codes)
-}
-
-// triggersOf are the query's trigger as the revisions of the webhook have it: a JSON array of revision * 256 + place, null for any.
-func (s *Store) triggersOf(ctx context.Context, tx *sql.Tx, q delivery.HistoryQuery) (any, error) {
-	if q.Trigger == "" {
-		return nil, nil //nolint:nilnil // null is the answer
-	}
-	pairs := []int64{-1} // so that a trigger it never had finds nothing
-	err := each(ctx, tx, `SELECT number, body FROM revision WHERE webhook = ?`, []any{q.Webhook}, func(rows *sql.Rows) error {
-		var number int64
-		var body []byte
-		if err := rows.Scan(&number, &body); err != nil {
-			return err
-		}
-		var revision payload.Revision
-		if err := json.Unmarshal(body, &revision); err != nil {
-			return err
-		}
-		for place, trigger := range revision.Triggers {
-			if trigger == q.Trigger {
-				pairs = append(pairs, number*256+int64(place))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return arrayOrNull(pairs)
-}
-
-// withURIs gives summaries the URIs of their first events.
-func (s *Store) withURIs(ctx context.Context, tx *sql.Tx, list []*delivery.Record) ([]delivery.Record, error) {
-	page := make([]delivery.Record, len(list))
-	for i, record := range list {
-		page[i] = *record
-		var err error
-		if page[i].URI, err = s.uriOf(ctx, tx, record.EventID); err != nil {
-			return nil, err
-		}
-	}
-	return page, nil
-}
-
 // uriOf is the URI of an event, empty when it is not stored.
 func (s *Store) uriOf(ctx context.Context, tx *sql.Tx, event triggers.ID) (uri string, err error) {
-	query := forDay(`SELECT uri FROM event_$day WHERE id = ?`, s.calendar.suffix(event))
+	query := forDay(uriOfEvent, s.calendar.suffix(event))
 	err = tx.QueryRowContext(ctx, query, int64(event)).Scan(&uri)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil

@@ -13,7 +13,7 @@ import (
 	"portalhook/triggers"
 )
 
-// hoursKept is for how long counters by the hour are kept, longer than history: they are small, and deactivation looks back in them.
+// hoursKept is for how long counters by the hour are kept, longer than history: they are small.
 const hoursKept = 90 * 24 * time.Hour
 
 // maxHours bounds the counters held in memory; beyond it they are read again.

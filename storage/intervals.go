@@ -13,14 +13,19 @@ const (
 	closedIntervals = `SELECT DISTINCT until_ms, webhook FROM member WHERE until_ms <= ? ORDER BY until_ms, webhook`
 	intervalMembers = `SELECT event, tenant, revision, trigger FROM member WHERE until_ms = ? AND webhook = ? ORDER BY event`
 	deleteInterval  = `DELETE FROM member WHERE until_ms = ? AND webhook = ?`
-	insertEventOf   = `INSERT INTO delivery_event (delivery, event) VALUES `
+	// deleteMembers looks a webhook up in each interval that is open, whosever it is: the key begins with the interval.
+	deleteMembers = `WITH RECURSIVE open (until) AS (SELECT min(until_ms) FROM member
+    UNION ALL SELECT (SELECT min(until_ms) FROM member WHERE until_ms > until) FROM open WHERE until IS NOT NULL)
+  DELETE FROM member WHERE webhook = ? AND until_ms IN (SELECT until FROM open)`
+	insertEventOf = `INSERT INTO delivery_event (delivery, event) VALUES `
 )
 
 // interval is the time until which a scheduled webhook collects events for one delivery.
 type interval struct {
-	until   int64
-	webhook uint32
-	tenant  uint32 // known when it is closed
+	until    int64
+	webhook  uint32
+	tenant   uint32      // known when it is closed
+	delivery triggers.ID // that was made at its end
 }
 
 // CloseIntervals implements delivery.Queue: all in one transaction, so that an event is a member of its interval or in the
@@ -43,8 +48,9 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	var closed []interval
+	var made []heard
 	err := w.db.transaction(func() error {
-		closed = closed[:0]
+		closed, made = closed[:0], made[:0]
 		err := w.db.each(closedIntervals, "", 2, func(row []driver.Value) error {
 			closed = append(closed, interval{until: integer(row[0]), webhook: uint32(integer(row[1]))}) //nolint:gosec // written from one
 			return nil
@@ -53,9 +59,11 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 			return err
 		}
 		for i := range closed {
-			if err := w.closeInterval(&closed[i]); err != nil {
+			h, err := w.closeInterval(&closed[i])
+			if err != nil {
 				return err
 			}
+			made = append(made, h)
 		}
 		return nil
 	})
@@ -63,17 +71,26 @@ func (w *writer) closeIntervals(now int64) (int, error) {
 		return 0, err
 	}
 	for _, i := range closed {
-		w.turns.mark(i.webhook, i.until)
 		w.opened(i.tenant, 1)
+		if o := w.ordered[i.webhook]; o != nil {
+			o.add("", i.delivery, i.until)
+			w.markFirst(i.webhook)
+			continue
+		}
+		w.turns.mark(i.webhook, i.until)
+	}
+	for _, h := range made {
+		w.indexDelivery(h)
 	}
 	return len(closed), nil
 }
 
-func (w *writer) closeInterval(i *interval) error {
+func (w *writer) closeInterval(i *interval) (heard, error) {
 	id := w.ids.draw(1)
+	i.delivery = id
 	events, err := w.db.insert(insertEventOf, "", 2)
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	l := lease{webhook: i.webhook, built: i.until}
 	err = w.db.each(intervalMembers, "", 4, func(row []driver.Value) error {
@@ -87,11 +104,14 @@ func (w *writer) closeInterval(i *interval) error {
 		return events.add(int64(id), event)
 	}, i.until, int64(i.webhook))
 	if err != nil {
-		return err
+		return heard{}, err
 	}
 	i.tenant = l.tenant
 	if err := w.db.run(deleteInterval, i.until, int64(i.webhook)); err != nil {
-		return err
+		return heard{}, err
 	}
-	return w.addWork(id, l, i.until)
+	if err := w.addWork(id, l, i.until); err != nil {
+		return heard{}, err
+	}
+	return w.heardOf(id, &l)
 }

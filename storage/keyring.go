@@ -3,7 +3,9 @@ package storage
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -27,6 +29,7 @@ const (
 type keyRing struct {
 	keys   map[string]cipher.AEAD
 	newest string
+	root   []byte // the newest key itself, from which derive makes others
 }
 
 // openKeyRing reads the key file: a line for each key, its id and its 32 bytes in base64, the newest last; empty lines and those
@@ -95,8 +98,14 @@ func (r *keyRing) add(id string, key []byte) error {
 	if r.keys[id], err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		return err
 	}
-	r.newest = id
+	r.newest, r.root = id, key
 	return nil
+}
+
+// DeriveKey makes a key of 32 bytes from the key file: the same for the same purpose at every start and on every node that has the
+// file, another for another purpose, and another once a newer key stands in the file.
+func (s *Store) DeriveKey(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, s.ring.root, nil, purpose, keyLength)
 }
 
 // sealPlace is where a sealed secret stands. It is sealed with it, so that a secret moved to another tenant, webhook or field does not

@@ -34,6 +34,7 @@ func TestSQLiteDoesAsTheQueueInMemory(t *testing.T) {
 			"update":   m.update,
 			"delete":   m.remove,
 			"clock":    m.advance,
+			"set":      m.setClock,
 			"restart":  m.restart,
 		})
 	})
@@ -82,10 +83,11 @@ func (m *model) create(rt *rapid.T) {
 	w := &triggers.Webhook{
 		Tenant: m.tenant, ID: triggers.WebhookID{byte(m.made >> 8), byte(m.made)}, Name: fmt.Sprint(m.made), URL: "https://r.example.com/",
 		Format: triggers.FormatPortal, Triggers: []triggers.Trigger{all, all},
+		Ordered: rapid.Bool().Draw(rt, "ordered"), Enabled: rapid.Bool().Draw(rt, "enabled"),
 	}
 	twin := *w
-	require.NoError(rt, m.real.CreateWebhook(m.Context(), w, 0))
-	require.NoError(rt, m.plain.CreateWebhook(m.Context(), &twin, 0))
+	require.NoError(rt, m.real.CreateWebhook(m.Context(), w, delivery.WebhookLimits{}))
+	require.NoError(rt, m.plain.CreateWebhook(m.Context(), &twin, delivery.WebhookLimits{}))
 	require.Equal(rt, &twin, w)
 	m.hooks = append(m.hooks, w)
 }
@@ -98,9 +100,10 @@ func (m *model) update(rt *rapid.T) {
 	changed := *m.hook(rt)
 	m.made++
 	changed.Name = fmt.Sprint(m.made)
+	changed.Ordered, changed.Enabled = rapid.Bool().Draw(rt, "ordered"), rapid.Bool().Draw(rt, "enabled")
 	twin := changed
-	err := m.real.UpdateWebhook(m.Context(), &changed)
-	m.sameError(rt, m.plain.UpdateWebhook(m.Context(), &twin), err)
+	err := m.real.UpdateWebhook(m.Context(), &changed, delivery.WebhookLimits{})
+	m.sameError(rt, m.plain.UpdateWebhook(m.Context(), &twin, delivery.WebhookLimits{}), err)
 	require.Equal(rt, twin, changed)
 	if err != nil {
 		return
@@ -125,11 +128,16 @@ func (m *model) enqueue(rt *rapid.T) {
 	batch := make([]delivery.Acceptance, rapid.IntRange(1, 5).Draw(rt, "events"))
 	for i := range batch {
 		m.made++
-		uri, err := triggers.Default().ParseURI(fmt.Sprintf("/items/%032x/share", m.made))
+		uri, err := triggers.Default().ParseURI(rapid.SampledFrom([]string{
+			"/items/a1/share", "/items/A1/update", "/items/b2/share", "/groups/a1/update", "/users/bulkEnable", "com.qlik.v1.app.created",
+		}).Draw(rt, "uri"))
 		require.NoError(rt, err)
 		a := &batch[i]
 		*a = delivery.Acceptance{
 			Tenant: m.tenant, AcceptedAt: m.clock.Now(), Event: &triggers.Event{URI: uri}, Body: fmt.Appendf(nil, `{"n":%d}`, m.made),
+		}
+		if uri.Resource == triggers.CloudTypes {
+			a.Body = fmt.Appendf(nil, `{"n":%d,"data":%s}`, m.made, rapid.SampledFrom([]string{`{"id":"x"}`, `{"id":"y"}`, `{"id":""}`, `[]`}).Draw(rt, "data"))
 		}
 		if rapid.Bool().Draw(rt, "named") {
 			a.Event.EventID = rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(rt, "event id") + fmt.Sprint(m.made/50)
@@ -214,6 +222,9 @@ func (m *model) settle(rt *rapid.T) {
 		}
 		if rapid.Bool().Draw(rt, "attempt") {
 			s.Attempt = &delivery.Attempt{StartedAt: m.clock.Now(), Total: time.Millisecond, StatusCode: 200 + i, Outcome: delivery.Delivered}
+			if s.State != delivery.Succeeded {
+				s.Attempt.Outcome = rapid.SampledFrom([]delivery.Outcome{delivery.Rejected, delivery.Infrastructure}).Draw(rt, "outcome")
+			}
 		}
 	}
 	want, err := m.plain.Settle(m.Context(), batch)
@@ -251,6 +262,14 @@ func (m *model) advance(rt *rapid.T) {
 	m.clock.Advance(step)
 }
 
+// setClock sets the clock, and has what waits moved along.
+func (m *model) setClock(rt *rapid.T) {
+	step := rapid.SampledFrom([]time.Duration{time.Minute, 48 * time.Hour, -time.Hour}).Draw(rt, "step")
+	m.clock.Advance(step)
+	require.NoError(rt, m.plain.ShiftDue(m.Context(), step))
+	require.NoError(rt, m.real.ShiftDue(m.Context(), step))
+}
+
 func (m *model) restart(rt *rapid.T) {
 	require.NoError(rt, m.real.Close())
 	m.real = open(m.T, m.config)
@@ -260,6 +279,11 @@ func (m *model) restart(rt *rapid.T) {
 // compare looks at what both know of everything.
 func (m *model) compare(rt *rapid.T) {
 	require.Equal(rt, m.plain.Open(), m.real.Open())
+	wantHealth, err := m.plain.Health(m.Context())
+	require.NoError(rt, err)
+	health, err := m.real.Health(m.Context())
+	require.NoError(rt, err)
+	require.Equal(rt, wantHealth, health)
 	for _, id := range m.events[max(0, len(m.events)-8):] {
 		want, err := m.plain.Event(m.Context(), m.tenant, id)
 		require.NoError(rt, err)

@@ -45,13 +45,25 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 	if err := w.prepareDays(); err != nil {
 		return leased{}, err
 	}
-	var taken leased
+	var (
+		taken leased
+		h     heard
+		line  string
+	)
 	err := w.db.transaction(func() error {
 		l, err := w.sent(tenant, old)
 		if err != nil {
 			return err
 		}
+		if w.ordered[l.webhook] != nil {
+			if line, err = w.lineOf(l.event, l.members); err != nil {
+				return err
+			}
+		}
 		taken = leased{id: w.ids.draw(1), lease: l, due: now}
+		if h, err = w.heardOf(taken.id, &l); err != nil {
+			return err
+		}
 		if err := w.addWork(taken.id, l, nil); err != nil {
 			return err
 		}
@@ -60,6 +72,9 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 				return err
 			}
 		}
+		if err := w.noteRedelivery(l, taken.id); err != nil {
+			return err
+		}
 		return w.db.run(touchRevision, now, l.revision)
 	})
 	if err != nil {
@@ -67,6 +82,10 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 	}
 	w.leases[taken.id] = taken.lease
 	w.opened(taken.lease.tenant, 1)
+	w.indexDelivery(h)
+	if o := w.ordered[taken.lease.webhook]; o != nil {
+		o.add(line, taken.id, notDue)
+	}
 	return taken, nil
 }
 

@@ -1,13 +1,11 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"portalhook/delivery"
 	"portalhook/triggers"
@@ -20,28 +18,16 @@ const (
 	maxLooked = 4000
 )
 
-// found is the candidates that a source has for a range of events.
-type found struct {
-	ids []triggers.ID // in any order, some perhaps twice or outside the range
-	// covered is the event up to which, in the query's direction, there are no others; zero when that is so for the whole range.
-	covered triggers.ID
-}
-
-// source proposes events from first to last, the newest first unless the query says otherwise, about n of them.
-type source func(ctx context.Context, first, last triggers.ID, n int) (found, error)
-
 // search is one EventQuery being answered.
 type search struct {
-	store *Store
-	tx    *sql.Tx
+	lookup
 	query delivery.EventQuery
-	tail  []searchEntry
 }
 
 // Events is a page of a tenant's events. Each way to search has an index that proposes events, and those are looked at one by one.
 func (s *Store) Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error) {
 	// The tail is taken before the database's state, so that what moves from the one to the other meanwhile is seen.
-	look := search{store: s, query: q, tail: s.search.now()}
+	look := search{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: q.OldestFirst}, query: q}
 	var page *delivery.EventPage
 	err := s.view(ctx, func(tx *sql.Tx) error {
 		look.tx = tx
@@ -92,26 +78,6 @@ func (l *search) page(ctx context.Context) (*delivery.EventPage, error) {
 		}
 	}
 	return page, nil
-}
-
-// ordered is the candidates within the range and what is covered, each once, in the query's direction.
-func (l *search) ordered(batch found, first, last triggers.ID) []triggers.ID {
-	if batch.covered != 0 && l.query.OldestFirst {
-		last = min(last, batch.covered)
-	}
-	if batch.covered != 0 && !l.query.OldestFirst {
-		first = max(first, batch.covered)
-	}
-	ids := slices.DeleteFunc(batch.ids, func(id triggers.ID) bool { return id < first || id > last })
-	slices.SortFunc(ids, l.compare)
-	return slices.Compact(ids)
-}
-
-func (l *search) compare(a, b triggers.ID) int {
-	if l.query.OldestFirst {
-		return cmp.Compare(a, b)
-	}
-	return cmp.Compare(b, a)
 }
 
 // look reads an event with its matches; nil when it is not one that is asked for, or no more.
@@ -184,24 +150,6 @@ func (l *search) source() source {
 	return l.all
 }
 
-// first joins sources: what they all cover is covered.
-func (l *search) first(sources ...source) source {
-	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
-		var joined found
-		for _, s := range sources {
-			one, err := s(ctx, first, last, n)
-			if err != nil {
-				return found{}, err
-			}
-			joined.ids = append(joined.ids, one.ids...)
-			if one.covered != 0 && (joined.covered == 0 || l.compare(one.covered, joined.covered) < 0) {
-				joined.covered = one.covered
-			}
-		}
-		return joined, nil
-	}
-}
-
 // The statements that propose events. Each reads its index or table by number between two bounds, in the direction, so much.
 const (
 	searchAll    = `SELECT id FROM event_$day WHERE id >= ?1 AND id <= ?2 ORDER BY id $direction LIMIT ?3`
@@ -214,37 +162,6 @@ const (
 	searchSegments  = `SELECT first, body FROM search_$day WHERE id > ?1 AND id < ?2 AND last >= ?3 AND first <= ?4 ORDER BY id $direction`
 )
 
-// searchStatements are all statements that propose events, for the test that looks at their plans.
-var searchStatements = []string{searchAll, searchNamed, searchMissed, searchOpen, searchIntervals, searchMembers, searchSegments}
-
-func (l *search) direction() string {
-	if l.query.OldestFirst {
-		return "ASC"
-	}
-	return "DESC"
-}
-
-// column reads the numbers that a statement of one column gives.
-func (l *search) column(ctx context.Context, statement, suffix string, args ...any) ([]triggers.ID, error) {
-	var ids []triggers.ID
-	err := each(ctx, l.tx, withDirection(forDay(statement, suffix), l.direction()), args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, triggers.ID(id))
-		return err
-	})
-	return ids, err
-}
-
-// fixed reads a table that is not of a day.
-func (l *search) fixed(ctx context.Context, statement string, first, last triggers.ID, n int) (found, error) {
-	ids, err := l.column(ctx, statement, "", int64(first), int64(last), n)
-	if err != nil || len(ids) < n {
-		return found{ids: ids}, err
-	}
-	return found{ids, ids[n-1]}, nil
-}
-
 // inIntervals proposes the events of deliveries that intervals' ends made.
 func (l *search) inIntervals(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 	return l.fixed(ctx, searchIntervals, first, last, n)
@@ -253,23 +170,6 @@ func (l *search) inIntervals(ctx context.Context, first, last triggers.ID, n int
 // members proposes the events that wait for the end of an interval.
 func (l *search) members(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 	return l.fixed(ctx, searchMembers, first, last, n)
-}
-
-// byDay asks the tables of one day after another until there are enough.
-func (l *search) byDay(ctx context.Context, statement string, first, last triggers.ID, n int, more ...any) (found, error) {
-	var all found
-	for _, suffix := range l.store.calendar.suffixes(first, last, l.query.OldestFirst) {
-		ids, err := l.column(ctx, statement, suffix, slices.Concat([]any{int64(first), int64(last)}, more, []any{n})...)
-		if err != nil {
-			return found{}, err
-		}
-		all.ids = append(all.ids, ids...)
-		if len(ids) == n {
-			all.covered = ids[n-1]
-			break
-		}
-	}
-	return all, nil
 }
 
 // all proposes every event.
@@ -333,68 +233,3 @@ func (l *search) open(ctx context.Context, first, last triggers.ID, n int) (foun
 	}
 	return batch, err
 }
-
-// hashed proposes the events that the search index has under the hash: those in memory, which are the newest, and those in segments.
-func (l *search) hashed(hash uint64) source {
-	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
-		var all found
-		if !l.query.OldestFirst {
-			if all.ids = l.inTail(hash, first, last); len(all.ids) >= n {
-				all.covered = slices.Min(all.ids)
-				return all, nil
-			}
-		}
-		for _, suffix := range l.store.calendar.suffixes(first, last, l.query.OldestFirst) {
-			covered, err := l.inSegments(ctx, suffix, hash, first, last, n, &all.ids)
-			if err != nil || covered != 0 {
-				return found{all.ids, covered}, err
-			}
-		}
-		if l.query.OldestFirst {
-			all.ids = append(all.ids, l.inTail(hash, first, last)...)
-		}
-		return all, nil
-	}
-}
-
-// inTail is what the tail has under the hash.
-func (l *search) inTail(hash uint64, first, last triggers.ID) (ids []triggers.ID) {
-	for _, e := range l.tail {
-		if e.hash == hash && e.event >= first && e.event <= last {
-			ids = append(ids, e.event)
-		}
-	}
-	return ids
-}
-
-// inSegments adds what the segments of a day have under the hash. When there are n it stops, and says how far it came.
-func (l *search) inSegments(
-	ctx context.Context, suffix string, hash uint64, first, last triggers.ID, n int, ids *[]triggers.ID,
-) (covered triggers.ID, err error) {
-	bucket := bucketOf(hash)
-	args := []any{segmentRow(bucket, 0), segmentRow(bucket+1, 0), int64(first), int64(last)}
-	err = each(ctx, l.tx, withDirection(forDay(searchSegments, suffix), l.direction()), args, func(rows *sql.Rows) error {
-		var low int64
-		var body sql.RawBytes
-		if err := rows.Scan(&low, &body); err != nil {
-			return err
-		}
-		events, err := readSegment(body, triggers.ID(low), hash)
-		if err != nil {
-			return err
-		}
-		events = slices.DeleteFunc(events, func(id triggers.ID) bool { return id < first || id > last })
-		if *ids = append(*ids, events...); len(*ids) < n || len(events) == 0 {
-			return nil
-		}
-		covered = slices.MaxFunc(events, l.compare)
-		return errEnough
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return covered, err
-}
-
-// errEnough ends the reading of rows when there are enough.
-var errEnough = errors.New("enough")

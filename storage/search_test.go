@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
 	"portalhook/storage/storagetest"
+	"portalhook/triggers"
 )
 
 // sealing is a store that writes the tail of its search index every few events.
@@ -30,16 +31,23 @@ func (s *sealing) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]d
 	return receipts, err
 }
 
+// TestStoreInSegments also asks SQLite how it goes about every statement that the suite had it run.
 func TestStoreInSegments(t *testing.T) {
 	t.Parallel()
+	var plans plans
 	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
 		t.Helper()
 		h := harness(t, now)
-		return storagetest.Harness{
-			Store:  &sealing{Store: h.Store.(*storage.Store), t: t},
-			Reopen: func() storagetest.Store { return &sealing{Store: h.Reopen().(*storage.Store), t: t} },
+		var s *storage.Store
+		t.Cleanup(func() { plans.written(t, s) })
+		watched := func(store deliverytest.Store) storagetest.Store {
+			s = store.(*storage.Store)
+			s.Observe(t, plans.read)
+			return &sealing{Store: s, t: t}
 		}
+		return storagetest.Harness{Store: watched(h.Store), Reopen: func() storagetest.Store { return watched(h.Reopen()) }}
 	})
+	plans.requireNoScan(t)
 }
 
 // TestSearchIndexGrows accepts more events than are held in memory, and searches them before and after a restart.
@@ -78,20 +86,39 @@ func TestSearchIndexGrows(t *testing.T) {
 	require.NoError(t, store.Close())
 }
 
-// TestSearchScansNothing asks SQLite how it would go about each statement.
-func TestSearchScansNothing(t *testing.T) {
+// TestDeliveriesIndexedAgain opens a store with more events outside segments than are read at once.
+func TestDeliveriesIndexedAgain(t *testing.T) {
 	t.Parallel()
-	store, w := seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	defer func() { require.NoError(t, store.Close()) }()
-	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 1, "", 1)})
+	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
+	store, w := seeded(t, config)
+	const events = 10_500
+	rare, err := triggers.Default().ParseURI("/items/a/update")
 	require.NoError(t, err)
-	day := store.Tables(t, "event_2")[0]
-	for _, statement := range storage.SearchStatements() {
-		for _, direction := range []string{"ASC", "DESC"} {
-			text := strings.NewReplacer("$day", "2"+day, "$direction", direction).Replace(statement)
-			for _, step := range store.Plan(t, text) {
-				require.True(t, strings.HasPrefix(step, "SEARCH "), "%s: %s", text, step)
-			}
+	batch := make([]delivery.Acceptance, events)
+	for i := range batch {
+		batch[i] = acceptance(t, w, i, "", 1)
+		if i == 0 || i == 9_998 || i == 9_999 || i == 10_000 || i == events-1 {
+			batch[i].Event.URI = rare
 		}
 	}
+	receipts, err := store.Enqueue(t.Context(), batch)
+	require.NoError(t, err)
+	again, err := store.Resend(t.Context(), w.Tenant, receipts[0].ID+1, time.Now())
+	require.NoError(t, err)
+	want := []triggers.ID{
+		again.ID, receipts[events-1].ID + 1, receipts[10_000].ID + 1, receipts[9_999].ID + 1, receipts[9_998].ID + 1, receipts[0].ID + 1,
+	}
+	for range 2 {
+		page, err := store.Deliveries(t.Context(), delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, EventType: "/items/update", Limit: 10})
+		require.NoError(t, err)
+		require.Zero(t, page.Stopped)
+		var got []triggers.ID
+		for _, record := range page.Deliveries {
+			got = append(got, record.ID)
+		}
+		require.Equal(t, want, got)
+		require.NoError(t, store.Close())
+		store = open(t, config)
+	}
+	require.NoError(t, store.Close())
 }

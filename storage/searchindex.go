@@ -37,16 +37,14 @@ const (
 	// sealEntries is how many entries are held in memory before they are written: about 16,000 events, 1 MiB.
 	sealEntries = 1 << 16
 
-	insertSearch   = `INSERT INTO search_$day (id, first, last, body) VALUES `
-	newestSegment  = `SELECT id, last FROM search_$day WHERE id < 4294967296 ORDER BY id DESC LIMIT 1`
-	unindexed      = `SELECT id, tenant, uri, username, matches IS NULL FROM event_$day WHERE id > ? ORDER BY id LIMIT ?`
-	unindexedAtOne = 10_000
+	insertSearch  = `INSERT INTO search_$day (id, first, last, body) VALUES `
+	newestSegment = `SELECT id, last FROM search_$day WHERE id < 4294967296 ORDER BY id DESC LIMIT 1`
 )
 
 // errSegment says that a row of the search index cannot be read.
 var errSegment = errors.New("segment of the search index cannot be read")
 
-// searchEntry says that an event can be found by what the hash is of.
+// searchEntry says that an event, or a delivery, can be found by what the hash is of.
 type searchEntry struct {
 	hash  uint64
 	event triggers.ID
@@ -76,6 +74,7 @@ const (
 	byURI       searchKind = 'u' // all of them
 	byUsername  searchKind = 'n'
 	byUnmatched searchKind = 'm' // events that matched nothing
+	byHeard     searchKind = 'h' // a webhook's deliveries of an event type
 )
 
 // searchHash is the hash of a value. The texts hold no zero byte. Scratch is room for them that can be used again.
@@ -96,7 +95,7 @@ func uriHash(scratch []byte, tenant uint32, kind searchKind, uri *triggers.URI) 
 		return searchHash(scratch, tenant, kind, resource, operation)
 	case byThing:
 		return searchHash(scratch, tenant, kind, resource, uri.FolderKey(), uri.Key())
-	case byURI, byUsername, byUnmatched:
+	case byURI, byUsername, byUnmatched, byHeard:
 	}
 	return searchHash(scratch, tenant, kind, resource, operation, uri.FolderKey(), uri.Key())
 }
@@ -239,39 +238,4 @@ func readSegment(body []byte, first triggers.ID, hash uint64) ([]triggers.ID, er
 		}
 	}
 	return found, nil
-}
-
-// loadSearch reads the events that are in no segment.
-func (w *writer) loadSearch() error {
-	w.store.search.sealAt = sealEntries
-	for _, day := range w.store.calendar.days {
-		if err := w.loadUnindexed(suffixOf(day)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *writer) loadUnindexed(suffix string) error {
-	var last int64
-	err := w.db.each(newestSegment, suffix, 2, func(row []driver.Value) error {
-		last = integer(row[1])
-		return nil
-	})
-	for more := err == nil; more; {
-		rows := 0
-		err = w.db.each(unindexed, suffix, 5, func(row []driver.Value) error {
-			rows++
-			last = integer(row[0])
-			uri := w.store.uri(textOf(row[2]))
-			w.index(indexed{
-				id: triggers.ID(last), tenant: uint32(integer(row[1])), uri: &uri, username: textOf(row[3]), //nolint:gosec // written from one
-				unmatched: integer(row[4]) != 0,
-			})
-			return nil
-		}, last, int64(unindexedAtOne))
-		w.sealDue()
-		more = err == nil && rows == unindexedAtOne
-	}
-	return err
 }

@@ -89,6 +89,7 @@ func (w *writer) settleGroup(group []*settleRequest) {
 		done, err = w.settle(group)
 		return err
 	})
+	w.healthWritten(err == nil)
 	if err == nil {
 		w.settledAll(done)
 		for _, r := range group {
@@ -136,6 +137,9 @@ func (w *writer) settle(group []*settleRequest) (done []settled, err error) {
 	if err := w.deleteWork(ended); err != nil {
 		return done, err
 	}
+	if err := w.flushHealth(); err != nil {
+		return done, err
+	}
 	return done, w.flushHours()
 }
 
@@ -148,6 +152,9 @@ func (w *writer) settleOne(s *delivery.Settlement, l lease, now int64, result *s
 		}
 	}
 	_, exists := w.webhooks[l.webhook]
+	if exists {
+		w.noteHealth(l.webhook, s)
+	}
 	switch {
 	case s.State == delivery.Waiting && exists:
 		result.waits, result.due = true, unixMilli(s.DueAt)
@@ -214,9 +221,14 @@ func (w *writer) deleteWork(ids []triggers.ID) error {
 // settledAll takes settlements into memory.
 func (w *writer) settledAll(done []settled) {
 	for i := range done {
-		if done[i].waits {
-			w.turns.mark(done[i].lease.webhook, done[i].due)
-		} else {
+		webhook := done[i].lease.webhook
+		if o := w.ordered[webhook]; o != nil {
+			o.settle(done[i].id, done[i].waits, done[i].due)
+			w.markFirst(webhook)
+		} else if done[i].waits {
+			w.turns.mark(webhook, done[i].due)
+		}
+		if !done[i].waits {
 			w.opened(done[i].lease.tenant, -1)
 		}
 	}

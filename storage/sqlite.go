@@ -43,6 +43,10 @@ func dataSource(path, pragmas string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas
 }
 
+func readerSource(path string) string {
+	return dataSource(path, readerPragmas+"&_stmt_cache_size="+strconv.Itoa(readerStatements))
+}
+
 // OpenSQLite opens the database, making it when there is none, and brings its tables up to date. Leases of a process before are
 // free: their work waits again. The error is ErrLocked when another process has it open, and ErrSecrets when it holds secrets that
 // the key file does not open.
@@ -69,7 +73,7 @@ func (s *Store) open(ctx context.Context, config Config) error {
 		return err
 	}
 	var err error
-	if s.readers, err = sql.Open("sqlite3", dataSource(s.path, readerPragmas+"&_stmt_cache_size="+strconv.Itoa(readerStatements))); err != nil {
+	if s.readers, err = sql.Open("sqlite3", readerSource(s.path)); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(readerCount)
@@ -159,8 +163,14 @@ func (w *writer) start() error {
 	}); err != nil {
 		return fmt.Errorf("free leases: %w", err)
 	}
+	if err := w.loadLines(); err != nil {
+		return fmt.Errorf("load ordered work: %w", err)
+	}
 	if err := w.loadTurns(); err != nil {
 		return fmt.Errorf("load work: %w", err)
+	}
+	if err := w.loadHealth(); err != nil {
+		return fmt.Errorf("load the webhooks' health: %w", err)
 	}
 	return w.cancelOrphans()
 }

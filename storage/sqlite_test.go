@@ -34,7 +34,7 @@ func seeded(t *testing.T, config storage.Config) (*storage.Store, *triggers.Webh
 		ID: triggers.WebhookID{1}, Tenant: tenant.Key, Name: "webhook", URL: "https://receiver.example.com/", Enabled: true,
 		Triggers: []triggers.Trigger{all},
 	}
-	require.NoError(t, store.CreateWebhook(t.Context(), w, 0))
+	require.NoError(t, store.CreateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	return store, w
 }
 
@@ -293,10 +293,10 @@ func TestSecretsAreSealed(t *testing.T) {
 	path := filepath.Join(folder, "test.db")
 	store, w := seeded(t, storage.Config{Path: path})
 	w = secretive(w)
-	require.NoError(t, store.UpdateWebhook(t.Context(), w))
+	require.NoError(t, store.UpdateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	second := *w
 	second.ID = triggers.WebhookID{2}
-	require.NoError(t, store.CreateWebhook(t.Context(), &second, 0))
+	require.NoError(t, store.CreateWebhook(t.Context(), &second, delivery.WebhookLimits{}))
 	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 0, "", 100)})
 	require.NoError(t, err)
 	noCanary := func() {
@@ -323,6 +323,28 @@ func TestSecretsAreSealed(t *testing.T) {
 	require.NoError(t, store.Close())
 }
 
+// A key that is derived comes out the same at every start, and tells nothing of another.
+func TestDerivedKeys(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	store, _ := seeded(t, storage.Config{Path: path})
+	derive := func(purpose string) []byte {
+		key, err := store.DeriveKey(purpose)
+		require.NoError(t, err)
+		require.Len(t, key, 32)
+		return key
+	}
+	first, second := derive("tokens"), derive("other things")
+	require.NotEqual(t, first, second)
+	require.NoError(t, store.Close())
+	store = open(t, storage.Config{Path: path})
+	require.Equal(t, first, derive("tokens"))
+	require.NoError(t, store.Close())
+	store, _ = seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+	require.NotEqual(t, first, derive("tokens"))
+	require.NoError(t, store.Close())
+}
+
 func TestStoreWithoutItsKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -332,7 +354,7 @@ func TestStoreWithoutItsKeyIsRefused(t *testing.T) {
 	store, plain := seeded(t, config)
 	w := secretive(plain)
 	w.ID = triggers.WebhookID{2}
-	require.NoError(t, store.CreateWebhook(t.Context(), w, 0))
+	require.NoError(t, store.CreateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	require.NoError(t, store.Close())
 	good, err := os.ReadFile(key)
 	require.NoError(t, err)
@@ -368,7 +390,7 @@ func TestStoreWithoutItsKeyIsRefused(t *testing.T) {
 	found, err := store.Webhook(t.Context(), w.Tenant, w.ID)
 	require.NoError(t, err)
 	require.Equal(t, w, found)
-	require.NoError(t, store.UpdateWebhook(t.Context(), w))
+	require.NoError(t, store.UpdateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	require.NoError(t, store.Close())
 	require.NoError(t, os.WriteFile(key, another, 0o600))
 	store = open(t, config)
@@ -384,7 +406,7 @@ func TestForgottenSecretsSwitchOff(t *testing.T) {
 	store, plain := seeded(t, storage.Config{Path: path})
 	w := secretive(plain)
 	w.ID = triggers.WebhookID{2}
-	require.NoError(t, store.CreateWebhook(t.Context(), w, 0))
+	require.NoError(t, store.CreateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	require.NoError(t, store.Close())
 	require.NoError(t, os.Remove(strings.TrimSuffix(path, ".db")+".key"))
 	told := func(change *delivery.Change, before, after *triggers.Webhook) {
@@ -416,10 +438,10 @@ func TestSecretsOpenInTheirPlaceOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	store, w := seeded(t, storage.Config{Path: path})
 	w = secretive(w)
-	require.NoError(t, store.UpdateWebhook(t.Context(), w))
+	require.NoError(t, store.UpdateWebhook(t.Context(), w, delivery.WebhookLimits{}))
 	second := secretive(w)
 	second.ID = triggers.WebhookID{2}
-	require.NoError(t, store.CreateWebhook(t.Context(), second, 0))
+	require.NoError(t, store.CreateWebhook(t.Context(), second, delivery.WebhookLimits{}))
 	store.Exec(t, `UPDATE webhook SET secrets = (SELECT secrets FROM webhook WHERE key = 1) WHERE key = 2`)
 	_, err := store.Webhook(t.Context(), second.Tenant, second.ID)
 	require.ErrorIs(t, err, storage.ErrSecrets)

@@ -2,15 +2,19 @@ package storage
 
 import (
 	"database/sql/driver"
+	"maps"
 	"slices"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
 func newWriter(s *Store, db *conn) *writer {
 	return &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
-		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow), open: make(map[uint32]int64), known: make(map[identity]seen),
+		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow),
+		open: make(map[uint32]int64), known: make(map[identity]seen),
+		texts: make(map[int64][]string), ordered: make(map[uint32]*lines), ailing: make(map[uint32]delivery.Health),
 	}
 }
 
@@ -58,16 +62,22 @@ func (w *writer) loadWebhooks() error {
 	})
 }
 
-// loadTurns lines up the webhooks that have waiting work, and counts all open work.
+// loadTurns lines up the webhooks that have waiting work, by the lines of those that are ordered, and counts all open work.
 func (w *writer) loadTurns() error {
 	w.turns = newTurns()
 	const earliest = `SELECT webhook, min(due_ms) FROM work WHERE due_ms IS NOT NULL GROUP BY webhook ORDER BY webhook`
 	err := w.db.each(earliest, "", 2, func(row []driver.Value) error {
-		w.turns.mark(uint32(integer(row[0])), integer(row[1])) //nolint:gosec // a key
+		webhook := uint32(integer(row[0])) //nolint:gosec // a key
+		if w.ordered[webhook] == nil {
+			w.turns.mark(webhook, integer(row[1]))
+		}
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	for _, webhook := range slices.Sorted(maps.Keys(w.ordered)) {
+		w.markFirst(webhook)
 	}
 	return w.loadOpen()
 }

@@ -30,6 +30,7 @@ type Store struct {
 	calendar calendar
 	search   searchTail
 	openWork atomic.Int64
+	health   healthBook
 	// oldestOpen is the id of each tenant's oldest open delivery as it was found last: none is older.
 	oldestOpen sync.Map
 
@@ -87,6 +88,7 @@ func newStore(config Config, path string) *Store {
 		path: path, catalog: config.Catalog, now: config.Now, log: config.Log, requests: make(chan request, requestQueue),
 	}
 	s.revisions.byNumber = make(map[int64]*payload.Revision)
+	s.health.byWebhook = make(map[uint32]delivery.Health)
 	return s
 }
 
@@ -173,9 +175,16 @@ func (s *Store) Limit(ctx context.Context, bytes int64) error {
 func (s *Store) ShiftDue(ctx context.Context, by time.Duration) error {
 	return s.write(ctx, func(w *writer) error {
 		err := w.db.transaction(func() error {
+			if err := w.shiftHealth(by); err != nil {
+				return err
+			}
 			return w.db.run(`UPDATE work SET due_ms = max(1, due_ms + ?) WHERE due_ms IS NOT NULL`, by.Milliseconds())
 		})
+		w.healthWritten(err == nil)
 		if err == nil {
+			for _, o := range w.ordered {
+				o.shift(by.Milliseconds())
+			}
 			err = w.loadTurns()
 		}
 		if err != nil {

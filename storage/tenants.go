@@ -6,19 +6,25 @@ import (
 	"database/sql/driver"
 	"fmt"
 
+	"github.com/go-json-experiment/json"
+
 	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
 // Tenants lists the tenants in the order of their keys.
 func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
-	const query = `SELECT key, name, portal_id, portal_url, server_url, created_ms FROM tenant ORDER BY key`
+	const query = `SELECT key, name, portal_id, portal_url, server_url, created_ms, settings FROM tenant ORDER BY key`
 	var tenants []triggers.Tenant
 	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
 		var t triggers.Tenant
 		var created int64
-		err := rows.Scan(&t.Key, &t.Name, &t.PortalID, &t.PortalURL, &t.ServerURL, &created)
+		var settings []byte
+		if err := rows.Scan(&t.Key, &t.Name, &t.PortalID, &t.PortalURL, &t.ServerURL, &created, &settings); err != nil {
+			return err
+		}
 		t.CreatedAt = timeOf(created)
+		err := applySettings(settings, &t)
 		tenants = append(tenants, t)
 		return err
 	})
@@ -62,9 +68,13 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 			return triggers.Invalid(triggers.CodeExists, unique.field, "another tenant has %q", unique.value)
 		}
 	}
+	settings, err := tenantSettingsOf(t)
+	if err != nil {
+		return err
+	}
 	if t.Key == 0 {
-		err := w.db.run(`INSERT INTO tenant (name, portal_id, portal_url, server_url, created_ms) VALUES (?, ?, ?, ?, ?)`,
-			t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt))
+		err := w.db.run(`INSERT INTO tenant (name, portal_id, portal_url, server_url, created_ms, settings) VALUES (?, ?, ?, ?, ?, ?)`,
+			t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), settings)
 		if err != nil {
 			return err
 		}
@@ -76,8 +86,8 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 	if err != nil {
 		return err
 	}
-	err = w.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ? WHERE key = ?`,
-		t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), int64(t.Key))
+	err = w.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ?, settings = ? WHERE key = ?`,
+		t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), settings, int64(t.Key))
 	if err != nil || !delivery.TellsOtherwise(before, t) {
 		return err
 	}
@@ -111,11 +121,11 @@ func (w *writer) reviseAll(t *triggers.Tenant) error {
 // tenant is the tenant with the key, as the present transaction sees it; triggers.ErrNotFound when there is none.
 func (w *writer) tenant(key uint32) (*triggers.Tenant, error) {
 	t := &triggers.Tenant{}
-	err := w.db.each(`SELECT name, portal_id, portal_url, server_url, created_ms FROM tenant WHERE key = ?`, "", 5,
+	err := w.db.each(`SELECT name, portal_id, portal_url, server_url, created_ms, settings FROM tenant WHERE key = ?`, "", 6,
 		func(values []driver.Value) error {
 			t.Key, t.Name, t.PortalID = key, textOf(values[0]), textOf(values[1])
 			t.PortalURL, t.ServerURL, t.CreatedAt = textOf(values[2]), textOf(values[3]), timeOf(integer(values[4]))
-			return nil
+			return applySettings([]byte(textOf(values[5])), t)
 		}, int64(key))
 	if err != nil {
 		return nil, err
@@ -124,4 +134,40 @@ func (w *writer) tenant(key uint32) (*triggers.Tenant, error) {
 		return nil, fmt.Errorf("tenant %d: %w", key, triggers.ErrNotFound)
 	}
 	return t, nil
+}
+
+// tenantSettings is the column settings of a tenant. What is not in it has never been set.
+type tenantSettings struct {
+	SingularSource bool            `json:"singularSource,omitzero"`
+	Portal         *portalSettings `json:"portal,omitzero"`
+}
+
+type portalSettings struct {
+	Attempts       int `json:"attempts"`
+	TimeoutSeconds int `json:"timeoutSeconds"`
+	PauseSeconds   int `json:"pauseSeconds"`
+	MetricMinutes  int `json:"metricMinutes"`
+}
+
+func tenantSettingsOf(t *triggers.Tenant) (string, error) {
+	settings := tenantSettings{SingularSource: t.SingularSource}
+	if t.Settings != (triggers.PortalSettings{}) {
+		portal := portalSettings(t.Settings)
+		settings.Portal = &portal
+	}
+	column, err := json.Marshal(settings)
+	return string(column), err
+}
+
+// applySettings reads the column settings into a tenant.
+func applySettings(column []byte, t *triggers.Tenant) error {
+	var settings tenantSettings
+	if err := json.Unmarshal(column, &settings); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	t.SingularSource = settings.SingularSource
+	if settings.Portal != nil {
+		t.Settings = triggers.PortalSettings(*settings.Portal)
+	}
+	return nil
 }

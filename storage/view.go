@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -131,21 +132,29 @@ func (e *eventSet) want(ids []triggers.ID) {
 	}
 }
 
-const payloadEvents = `SELECT id, event_id, source, uri, body FROM event_$day
-  WHERE id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const (
+	sixteen       = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)` // rowsAtOnce
+	payloadEvents = `SELECT id, event_id, source, uri, body FROM event_$day WHERE id IN ` + sixteen
+)
+
+// eachOf calls row with the rows of the ids, in any order. The query ends in sixteen.
+func eachOf(ctx context.Context, tx *sql.Tx, query string, ids []triggers.ID, row func(*sql.Rows) error) error {
+	for chunk := range slices.Chunk(ids, rowsAtOnce) {
+		args := make([]any, rowsAtOnce)
+		for i := range args {
+			args[i] = int64(chunk[min(i, len(chunk)-1)])
+		}
+		if err := each(ctx, tx, query, args, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (e *eventSet) load(ctx context.Context) error {
 	for suffix, ids := range e.wanted {
-		query := forDay(payloadEvents, suffix)
-		for len(ids) > 0 {
-			args := make([]any, rowsAtOnce)
-			for i := range args {
-				args[i] = int64(ids[min(i, len(ids)-1)])
-			}
-			ids = ids[min(len(ids), rowsAtOnce):]
-			if err := each(ctx, e.tx, query, args, e.scan); err != nil {
-				return err
-			}
+		if err := eachOf(ctx, e.tx, forDay(payloadEvents, suffix), ids, e.scan); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -20,13 +20,13 @@ const (
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateWebhook = `UPDATE webhook SET revision = ?, name = ?, url = ?, enabled = ?, level = ?, owner_id = ?, origin = ?, created_by = ?,
   updated_by = ?, created_ms = ?, updated_ms = ?, triggers = ?, settings = ?, secrets = ?, name_folded = ?, url_folded = ? WHERE key = ?`
-	endRevision    = `UPDATE revision SET ended_ms = ? WHERE webhook = ? AND ended_ms IS NULL`
+	endRevision    = `UPDATE revision SET ended_ms = ? WHERE number = (SELECT revision FROM webhook WHERE key = ?) AND ended_ms IS NULL`
 	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?)`
 )
 
-// CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit
-// when the tenant has limit webhooks already; a limit of 0 is none.
-func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit int) error {
+// CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit when
+// the tenant has as many webhooks as it may have, triggers.ErrOwnerLimit when the owner has.
+func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
 		return err
@@ -38,12 +38,17 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err != nil {
 				return err
 			}
-			count, err := wr.db.integer(`SELECT count(*) FROM webhook WHERE tenant = ?`, int64(w.Tenant))
-			if err != nil {
-				return err
+			if limits.Tenant > 0 {
+				count, err := wr.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?)`, int64(w.Tenant), int64(limits.Tenant))
+				if err != nil {
+					return err
+				}
+				if count >= int64(limits.Tenant) {
+					return fmt.Errorf("more than %d webhooks: %w", limits.Tenant, triggers.ErrLimit)
+				}
 			}
-			if limit > 0 && count >= int64(limit) {
-				return fmt.Errorf("more than %d webhooks: %w", limit, triggers.ErrLimit)
+			if err := wr.checkOwner(row, 0, limits.Owner); err != nil {
+				return err
 			}
 			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
 				return err
@@ -59,6 +64,9 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 			if err := wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key); err != nil {
 				return err
 			}
+			if err := wr.noteListening(&created); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
 		if err != nil {
@@ -66,8 +74,29 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit in
 		}
 		w.Key, w.Revision = uint32(key), revision //nolint:gosec // as above
 		wr.webhooks[w.Key] = struct{}{}
+		if w.Ordered {
+			wr.ordered[w.Key] = newLines()
+		}
 		return nil
 	})
+}
+
+// checkOwner refuses a row that would be one too many of its owner's. Of the webhook with the key, which is not counted, a row whose
+// owner stays is never that; 0 is the key of none.
+func (w *writer) checkOwner(row *webhookRow, key uint32, limit int) error {
+	if limit == 0 || row.level != string(triggers.UserLevel) {
+		return nil
+	}
+	const his = ` FROM webhook WHERE tenant = ? AND level = ? AND owner_id = ?`
+	mine, err := w.db.integer(`SELECT count(*)`+his+` AND key = ?`, int64(row.tenant), row.level, row.owner, int64(key))
+	if err != nil || mine > 0 {
+		return err
+	}
+	count, err := w.db.integer(`SELECT count(*)`+his, int64(row.tenant), row.level, row.owner)
+	if err == nil && count >= int64(limit) {
+		err = fmt.Errorf("more than %d webhooks of %q: %w", limit, row.owner, triggers.ErrOwnerLimit)
+	}
+	return err
 }
 
 // values are the columns from name on that both insert and update set.
@@ -88,7 +117,7 @@ func textOrNull(text []byte) driver.Value {
 // known leaves those errors as they are that a caller can act on, and makes the others commit errors.
 func known(err error) error {
 	var field *triggers.FieldError
-	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
+	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrOwnerLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
 		return err
 	}
 	return commitError(err)
@@ -110,25 +139,27 @@ func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int
 }
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
-// Revision when what a revision holds has changed; triggers.ErrNotFound when there is none.
-func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
+// Revision when what a revision holds has changed; triggers.ErrNotFound when there is none, triggers.ErrOwnerLimit when it becomes the
+// webhook of an owner who has as many as he may.
+func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
 		return err
 	}
 	return s.write(ctx, func(wr *writer) error {
 		updated := *w
+		var reordered func()
 		err := wr.db.transaction(func() error {
 			tenant, err := wr.tenant(w.Tenant)
 			if err != nil {
 				return err
 			}
 			var body string
-			found := false
-			err = wr.db.each(`SELECT webhook.key, number, body FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
-				"", 3, func(values []driver.Value) error {
+			found, enabled := false, false
+			err = wr.db.each(`SELECT webhook.key, number, body, enabled FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
+				"", 4, func(values []driver.Value) error {
 					updated.Key, updated.Revision, body = uint32(integer(values[0])), integer(values[1]), textOf(values[2]) //nolint:gosec // written from one
-					found = true
+					found, enabled = true, integer(values[3]) != 0
 					return nil
 				}, row.id, int64(w.Tenant))
 			if err != nil {
@@ -136,6 +167,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 			}
 			if !found {
 				return triggers.ErrNotFound
+			}
+			if err := wr.checkOwner(row, updated.Key, limits.Owner); err != nil {
+				return err
 			}
 			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant, wr.legacyCloud)); err != nil {
 				return err
@@ -148,11 +182,24 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook) error {
 			if err := wr.db.run(updateWebhook, append(args, int64(updated.Key))...); err != nil {
 				return err
 			}
+			if w.Enabled && !enabled {
+				if err := wr.forgetHealth(updated.Key); err != nil {
+					return err
+				}
+			}
+			if err := wr.noteListening(&updated); err != nil {
+				return err
+			}
+			if reordered, err = wr.reorder(updated.Key, w.Ordered); err != nil {
+				return err
+			}
 			return wr.note(ctx, w.Tenant)
 		})
+		wr.healthWritten(err == nil)
 		if err != nil {
 			return fmt.Errorf("webhook %s: %w", w.ID, known(err))
 		}
+		reordered()
 		w.Key, w.Revision = updated.Key, updated.Revision
 		return nil
 	})
@@ -186,16 +233,27 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 			if err := w.db.run(endRevision, w.store.now().UnixMilli(), key); err != nil {
 				return err
 			}
-			if err := w.db.run(`DELETE FROM member WHERE webhook = ?`, key); err != nil {
+			if err := w.db.run(deleteMembers, key); err != nil {
+				return err
+			}
+			if err := w.cancelRecovery(key); err != nil {
+				return err
+			}
+			if err := w.db.run(`DELETE FROM off_span WHERE webhook = ?`, key); err != nil {
 				return err
 			}
 			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
 				return err
 			}
+			if err := w.forgetHealth(uint32(key)); err != nil { //nolint:gosec // a key
+				return err
+			}
 			return w.note(ctx, tenant)
 		})
+		w.healthWritten(err == nil)
 		if err == nil {
 			delete(w.webhooks, uint32(key)) //nolint:gosec // a key
+			delete(w.ordered, uint32(key))  //nolint:gosec // a key
 		}
 		return known(err)
 	})

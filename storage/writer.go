@@ -25,8 +25,10 @@ type writer struct {
 	ids      sequence
 	leases   map[triggers.ID]lease
 	turns    turns
+	ordered  map[uint32]*lines   // of the webhooks that are
 	webhooks map[uint32]struct{} // those that exist
 	known    map[identity]seen   // within one group
+	texts    map[int64][]string  // the triggers of revisions, see heard.go
 	scratch  []byte              // of searchHash
 
 	legacyCloud bool // of the revisions that are made
@@ -37,7 +39,8 @@ type writer struct {
 	tenantHours  map[hourKey]*tenantHourRow
 	dirtyTenants []hourKey
 
-	open map[uint32]int64 // deliveries that have not ended, by tenant
+	ailing map[uint32]delivery.Health // healths that change in this transaction
+	open   map[uint32]int64           // deliveries that have not ended, by tenant
 
 	enqueues []*enqueueRequest
 	settles  []*settleRequest

@@ -8,8 +8,11 @@ import (
 // ErrNotFound says that the thing asked for is not there, or belongs to another tenant (which must look the same).
 var ErrNotFound = errors.New("not found")
 
-// ErrLimit says that the tenant has as many of the thing as it may have.
-var ErrLimit = errors.New("limit reached")
+// ErrLimit says that the tenant has as many of the thing as it may have, ErrOwnerLimit that their owner has.
+var (
+	ErrLimit      = errors.New("limit reached")
+	ErrOwnerLimit = errors.New("limit of the owner reached")
+)
 
 // ErrMediaType is what a *FieldError wraps when the content type of a body is none that events are read from.
 var ErrMediaType = errors.New("unsupported media type")

@@ -162,8 +162,8 @@ func TestParseEventRefusals(t *testing.T) {
 			`status is succeeded, failed or cancelled, not "done"`,
 		},
 		{
-			"generations not whole", `{"uri":"/services/x/GPServer","serverGens":[1.5]}`, "WRONG_TYPE", "serverGens",
-			"serverGens must be a whole number (generations), not 1.5",
+			"generations not whole", `{"uri":"/services/x/GPServer","serverGens":[1.5]}`, "WRONG_TYPE", "serverGens[0]",
+			"serverGens[0] must be a whole number (generations), not 1.5",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

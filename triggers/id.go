@@ -24,6 +24,7 @@ const (
 	eventPrefix    = "evt_"
 	deliveryPrefix = "dlv_"
 	auditPrefix    = "aud_"
+	recoveryPrefix = "rec_"
 	idTextLength   = 13
 )
 
@@ -46,6 +47,12 @@ func (id ID) Delivery() string { return id.text(deliveryPrefix) }
 
 // Audit is the public form of the number of a row of the audit: aud_ and 13 characters that sort by time.
 func (id ID) Audit() string { return id.text(auditPrefix) }
+
+// Recovery is the public form of a recovery's number: rec_ and 13 characters that sort by time.
+func (id ID) Recovery() string { return id.text(recoveryPrefix) }
+
+// ParseRecoveryID reads the public form of a recovery's number; false for anything else.
+func ParseRecoveryID(text string) (ID, bool) { return parseID(text, recoveryPrefix) }
 
 // ParseAuditID reads the public form of an audit row's number; false for anything else.
 func ParseAuditID(text string) (ID, bool) { return parseID(text, auditPrefix) }

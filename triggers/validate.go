@@ -48,16 +48,48 @@ func (w *Webhook) validateTexts() error {
 	}{
 		{"name", w.Name, 1, MaxNameLength},
 		{"description", w.Description, 0, MaxDescriptionLength},
-		{"ownerId", w.OwnerID, 0, MaxNameCharacters},
 	} {
-		switch n := utf8.RuneCountInString(t.text); {
-		case n < t.least:
-			return Invalid(CodeRequired, t.field, "the %s is missing", t.field)
-		case n > t.most:
-			return Invalid(CodeTooLong, t.field, "the %s has at most %d characters, not %d", t.field, t.most, n)
-		case !utf8.ValidString(t.text):
-			return Invalid(CodeOutOfRange, t.field, "the %s is not UTF-8", t.field)
+		if err := checkText(t.field, t.text, t.least, t.most); err != nil {
+			return err
 		}
+	}
+	if err := w.validateLevel(); err != nil {
+		return err
+	}
+	switch w.Format {
+	case FormatAuto, FormatPortal, FormatLegacy, FormatHybrid, FormatCloudEvents:
+	default:
+		return Invalid(CodeOutOfRange, "format", "the format is %s, %s, %s, %s or %s, not %q", FormatAuto, FormatPortal, FormatLegacy,
+			FormatHybrid, FormatCloudEvents, clip(string(w.Format)))
+	}
+	if !slices.Contains(origins, w.Origin) {
+		return Invalid(CodeOutOfRange, "origin", "the origin is one of %s, not %q", strings.Join(origins[1:], ", "), clip(w.Origin))
+	}
+	if w.Secret.IsZero() {
+		return nil
+	}
+	if w.PlainSecretHeader && !isHeaderValue(w.Secret.Reveal()) {
+		return Invalid(CodeNotAllowed, "secret", "a secret that is also sent in a header must not hold line breaks or other control characters")
+	}
+	return CheckSecretLength(w.Secret, 1, MaxSecretLength)
+}
+
+// checkText checks that a text has from least to most characters.
+func checkText(field, text string, least, most int) error {
+	switch n := utf8.RuneCountInString(text); {
+	case n < least:
+		return Invalid(CodeRequired, field, "the %s is missing", field)
+	case n > most:
+		return Invalid(CodeTooLong, field, "the %s has at most %d characters, not %d", field, most, n)
+	case !utf8.ValidString(text):
+		return Invalid(CodeOutOfRange, field, "the %s is not UTF-8", field)
+	}
+	return nil
+}
+
+func (w *Webhook) validateLevel() error {
+	if err := checkText("ownerId", w.OwnerID, 0, MaxNameCharacters); err != nil {
+		return err
 	}
 	switch w.Level {
 	case TenantLevel:
@@ -71,17 +103,16 @@ func (w *Webhook) validateTexts() error {
 	default:
 		return Invalid(CodeOutOfRange, "level", "the level is %s or %s, not %q", TenantLevel, UserLevel, clip(string(w.Level)))
 	}
-	switch w.Format {
-	case FormatAuto, FormatPortal, FormatLegacy, FormatHybrid, FormatCloudEvents:
-	default:
-		return Invalid(CodeOutOfRange, "format", "the format is %s, %s, %s, %s or %s, not %q", FormatAuto, FormatPortal, FormatLegacy,
-			FormatHybrid, FormatCloudEvents, clip(string(w.Format)))
-	}
-	if !slices.Contains(origins, w.Origin) {
-		return Invalid(CodeOutOfRange, "origin", "the origin is one of %s, not %q", strings.Join(origins[1:], ", "), clip(w.Origin))
-	}
-	if !w.Secret.IsZero() {
-		return CheckSecretLength(w.Secret, 1, MaxSecretLength)
+	return nil
+}
+
+// ValidateHearing checks what decides which events a webhook gets: level and owner, triggers, filter. It is the part of Validate that a
+// webhook must pass which is only held to events. The error is a *FieldError.
+func (w *Webhook) ValidateHearing() error {
+	for _, check := range []func() error{w.validateLevel, w.validateTriggers, w.validateFilter} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -174,12 +205,14 @@ func checkHeader(field string, h Header) error {
 	case slices.Contains(reservedHeaders, strings.ToLower(h.Name)):
 		return Invalid(CodeNotAllowed, field, "the header %s is set by the server", h.Name)
 	}
-	for _, c := range []byte(h.Value.Reveal()) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Invalid(CodeNotAllowed, field, "the value of a header must not hold line breaks or other control characters")
-		}
+	if !isHeaderValue(h.Value.Reveal()) {
+		return Invalid(CodeNotAllowed, field, "the value of a header must not hold line breaks or other control characters")
 	}
 	return nil
+}
+
+func isHeaderValue(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
 func (w *Webhook) validateRetry() error {

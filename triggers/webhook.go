@@ -33,15 +33,16 @@ type Webhook struct {
 	EncryptedHeaders []Header // sent as they are, shown by name only
 	Secret           Secret   // signs; none means unsigned
 	OldSecrets       []OldSecret
-	// PlainSecretHeader also sends the secret itself in the header `secret`, as portals before 11.2 did.
+	// PlainSecretHeader also sends the secret itself in the header `secret`, as portals before 11.2 did; the secret must then be one that
+	// a header can hold.
 	PlainSecretHeader bool
 
 	Format         Format
 	Retry          Retry
 	Deactivation   *DeactivationPolicy // nil: the standard rule
-	Ordered        bool
-	TimeoutSeconds int // 0: the server's default
-	RateLimit      int // deliveries a minute; 0: none
+	Ordered        bool                // of each thing one delivery at a time
+	TimeoutSeconds int                 // 0: the server's default
+	RateLimit      int                 // attempts a minute; 0: none
 
 	CheckCertificateRevocation bool
 	EnableCloudEventDelivery   bool
@@ -124,7 +125,10 @@ type Tenant struct {
 	PortalID  string // 0123456789ABCDEF for default
 	PortalURL string // always ends in /
 	ServerURL string // for changesUrl; may be empty
-	CreatedAt time.Time
+	// SingularSource has payloads say `item` where they say `items` otherwise, and likewise of the other resources, as portals of 2019 did.
+	SingularSource bool
+	Settings       PortalSettings // of its organisation webhooks
+	CreatedAt      time.Time
 }
 
 // Role says what a key may do in its tenant.

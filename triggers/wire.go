@@ -3,6 +3,7 @@ package triggers
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -235,8 +236,8 @@ func (w *wire) service(text *[textMembers]string) (*ServiceFacts, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range generations {
-			n, err := integer(g, "serverGens", maxInteger, "generations")
+		for i, g := range generations {
+			n, err := integer(g, fmt.Sprintf("serverGens[%d]", i), maxInteger, "generations")
 			if err != nil {
 				return nil, err
 			}
@@ -258,13 +259,13 @@ func audience(raw []byte) ([]string, error) {
 		return nil, err
 	}
 	users := make([]string, 0, len(values))
-	for _, v := range values {
+	for i, v := range values {
 		b, err := jsontext.AppendUnquote(nil, v)
 		if err != nil {
 			return nil, syntaxError(err)
 		}
 		if n := utf8.RuneCount(b); n > MaxNameCharacters {
-			return nil, Invalid(CodeTooLong, "audience", "a user id has at most %d characters, not %d", MaxNameCharacters, n)
+			return nil, Invalid(CodeTooLong, fmt.Sprintf("audience[%d]", i), "a user id has at most %d characters, not %d", MaxNameCharacters, n)
 		}
 		users = append(users, string(b))
 	}

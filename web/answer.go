@@ -42,21 +42,26 @@ var (
 
 // answer wraps a route's handler: it asks who calls, turns errors and panics into answers, counts and logs.
 func (s *Server) answer(r route) echo.HandlerFunc {
-	seen := s.metrics.route(r.method, r.path)
+	seen, on := s.metrics.route(r.method, r.path), surfaceAt(r.path)
 	return func(c echo.Context) error {
 		started := time.Now()
 		if !r.quiet {
 			c.Response().Header().Set("X-Request-Id", traceID(c))
 		}
-		err := s.handle(c, r)
+		err := s.handle(c, r, on)
+		var status int
 		if err != nil {
 			// The line is in the log before the client can ask about it.
 			p := problemOf(err)
+			status = p.status()
 			s.logFailure(c, r.path, p, time.Since(started))
-			s.fail(c, p)
+			on.fail(s, c, p)
 		}
 		took := time.Since(started)
-		seen.observe(c.Response().Status, took)
+		if err == nil || on == plain {
+			status = c.Response().Status // an answer that had begun keeps its own
+		}
+		seen.observe(status, took)
 		if err == nil {
 			s.logSuccess(c, r, took)
 		}
@@ -68,11 +73,15 @@ func (s *Server) answer(r route) echo.HandlerFunc {
 func (s *Server) unrouted(err error, c echo.Context) {
 	p := problemOf(err)
 	s.logFailure(c, c.Request().URL.Path, p, 0)
-	s.fail(c, p)
+	on := surfaceAt(c.Request().URL.Path)
+	if on.prepare != nil {
+		_ = on.prepare(c) // that there is nothing here says more than what is wrong with the parameters
+	}
+	on.fail(s, c, p)
 }
 
 // handle runs the handler; a panic comes back as an error.
-func (s *Server) handle(c echo.Context, r route) (err error) {
+func (s *Server) handle(c echo.Context, r route, on *surface) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it by value too
@@ -84,11 +93,19 @@ func (s *Server) handle(c echo.Context, r route) (err error) {
 			}
 		}
 	}()
+	if on.prepare != nil {
+		if err := on.prepare(c); err != nil {
+			return err
+		}
+	}
 	if r.allowed&anyone != 0 {
 		return r.handle(c, nil)
 	}
-	key, err := s.authenticate(c.Request(), r.allowed)
+	key, err := on.authenticate(s, c, r.allowed)
 	if err != nil {
+		return err
+	}
+	if err := s.limit(r, key); err != nil {
 		return err
 	}
 	return r.handle(c, key)
@@ -100,10 +117,17 @@ func (s *Server) fail(c echo.Context, p *problem) {
 		return
 	}
 	status := p.status()
+	if status == http.StatusUnauthorized {
+		c.Response().Header()["Www-Authenticate"] = challenges
+	}
+	s.failureHeaders(c, p)
+	writeJSON(c, status, appendProblem(nil, p, traceID(c)))
+}
+
+// failureHeaders sets the headers that answers to some failures have on every surface.
+func (s *Server) failureHeaders(c echo.Context, p *problem) {
 	header := c.Response().Header()
-	switch status {
-	case http.StatusUnauthorized:
-		header["Www-Authenticate"] = challenges
+	switch p.status() {
 	case http.StatusMethodNotAllowed:
 		if allow, ok := c.Get(echo.ContextKeyHeaderAllow).(string); ok {
 			header.Set(echo.HeaderAllow, allow)
@@ -114,9 +138,7 @@ func (s *Server) fail(c echo.Context, p *problem) {
 	if p.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	id := traceID(c)
-	header.Set("X-Request-Id", id)
-	writeJSON(c, status, appendProblem(nil, p, id))
+	header.Set("X-Request-Id", traceID(c))
 }
 
 // writeJSON writes an answer whose body is ready.
@@ -145,7 +167,7 @@ func (s *Server) logSuccess(c echo.Context, r route, took time.Duration) {
 func (s *Server) logFailure(c echo.Context, path string, p *problem, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case p.Code == codeOverloaded, errors.Is(p.cause, context.Canceled):
+	case p.Code == codeOverloaded, p.Code == codeRateLimit, errors.Is(p.cause, context.Canceled):
 		level = slog.LevelDebug // they come in thousands when they come, and are counted
 	case p.status() >= http.StatusInternalServerError:
 		level = slog.LevelError

@@ -37,6 +37,10 @@ const (
 	tenantUpdate   action = "tenant.update"
 	keyCreate      action = "api-key.create"
 	keyRevoke      action = "api-key.revoke"
+	recoveryCreate action = "recovery.create"
+	recoveryPause  action = "recovery.pause"
+	recoveryResume action = "recovery.resume"
+	recoveryCancel action = "recovery.cancel"
 )
 
 // actions are all that the audit tells of.
@@ -44,10 +48,11 @@ var actions = []string{
 	string(webhookCreate), string(webhookUpdate), string(webhookEnable), string(webhookDisable), string(webhookDelete),
 	string(webhookTest), string(webhookRotate),
 	string(tenantCreate), string(tenantUpdate), string(keyCreate), string(keyRevoke),
+	string(recoveryCreate), string(recoveryPause), string(recoveryResume), string(recoveryCancel),
 }
 
 // objects are the kinds of what can be changed.
-var objects = []string{"webhook", "tenant", "api-key"}
+var objects = []string{"webhook", "tenant", "api-key", "recovery"}
 
 // kind is that of the object.
 func (a action) kind() string {

@@ -86,6 +86,8 @@ const maxKeyLength = 256
 type keyring struct {
 	changing sync.Mutex // held while a key is added or revoked, in the store and here
 	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
+	byID     atomic.Pointer[map[string]*heldKey] // the same; tokens name keys by their ids
+	people   atomic.Pointer[map[uint32]int]      // how many users each tenant has
 }
 
 // heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
@@ -140,7 +142,7 @@ func (k *keyring) replace(keys []triggers.APIKey) {
 		}
 		byHash[key.Hash] = held
 	}
-	k.byHash.Store(&byHash)
+	k.store(byHash)
 }
 
 // put takes up one key, new or changed. The caller holds changing.
@@ -151,7 +153,43 @@ func (k *keyring) put(key triggers.APIKey) {
 		held.use = old.use
 	}
 	byHash[key.Hash] = held
+	k.store(byHash)
+}
+
+// store makes keys the present ones. The caller holds changing.
+func (k *keyring) store(byHash map[[sha256.Size]byte]*heldKey) {
+	type person struct {
+		tenant uint32
+		user   string
+	}
+	byID := make(map[string]*heldKey, len(byHash))
+	known, people := make(map[person]bool), make(map[uint32]int)
+	for _, key := range byHash {
+		byID[key.ID] = key
+		if p := (person{key.Tenant, key.UserID}); !key.Revoked && !known[p] {
+			known[p] = true
+			people[p.tenant]++
+		}
+	}
+	k.people.Store(&people)
 	k.byHash.Store(&byHash)
+	k.byID.Store(&byID)
+}
+
+// byName is the key with an id; nil when there is none.
+func (k *keyring) byName(id string) *heldKey {
+	if byID := k.byID.Load(); byID != nil {
+		return (*byID)[id]
+	}
+	return nil
+}
+
+// users is how many users of a tenant have a key that is not revoked.
+func (k *keyring) users(tenant uint32) int {
+	if people := k.people.Load(); people != nil {
+		return (*people)[tenant]
+	}
+	return 0
 }
 
 // of are a tenant's keys, the oldest first.
@@ -184,10 +222,23 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 	if header == "" {
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")
 	}
-	if len(header) <= len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+	text, ok := bearerOf(header)
+	if !ok {
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}
-	key := s.keys.find(strings.TrimSpace(header[len(bearer):]))
+	return s.permit(s.keys.find(text), allowed)
+}
+
+// bearerOf is the key or token in a header of the form Bearer <text>; false when it has another form.
+func bearerOf(header string) (text string, ok bool) {
+	if len(header) <= len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+		return "", false
+	}
+	return strings.TrimSpace(header[len(bearer):]), true
+}
+
+// permit gives a key that may be used now, and for this. A nil key is one that is not known.
+func (s *Server) permit(key *heldKey, allowed roles) (*triggers.APIKey, error) {
 	at := time.Now()
 	switch {
 	case key == nil:

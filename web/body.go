@@ -151,7 +151,7 @@ func checkJSON(value jsontext.Value) error {
 	}
 	decoder := jsontext.NewDecoder(strings.NewReader(string(value)))
 	if _, err := decoder.ReadValue(); err != nil {
-		return syntaxProblem(err, int64(len(value)))
+		return syntaxProblem(err, value)
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return fault(triggers.CodeNotJSON, "there is text behind the JSON value, at byte "+strconv.FormatInt(decoder.InputOffset(), 10))
@@ -159,16 +159,16 @@ func checkJSON(value jsontext.Value) error {
 	return nil
 }
 
-func syntaxProblem(err error, length int64) *problem {
+func syntaxProblem(err error, value jsontext.Value) *problem {
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return fault(triggers.CodeNotJSON, "the JSON ends too early, at byte "+strconv.FormatInt(length, 10))
+			return fault(triggers.CodeNotJSON, "the JSON ends too early, at byte "+strconv.Itoa(len(value)))
 		}
 		return &problem{Code: triggers.CodeNotJSON, Index: -1, Detail: "the body is not JSON", cause: err}
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		field := fieldOf(syntax.JSONPointer)
+		field := fieldOf(syntax.JSONPointer, value.Kind() == jsontext.KindBeginArray)
 		return &problem{Code: triggers.CodeDuplicateKey, Field: field, Index: -1, Detail: "the member is given twice"}
 	}
 	at := strconv.FormatInt(syntax.ByteOffset, 10)
@@ -178,11 +178,12 @@ func syntaxProblem(err error, length int64) *problem {
 	return fault(triggers.CodeNotJSON, "at byte "+at+": "+syntax.Err.Error())
 }
 
-// fieldOf spells a JSON pointer as fields are named in errors: /headers/x-env is headers.x-env, /eventTypes/2 is eventTypes[2].
-func fieldOf(pointer jsontext.Pointer) string {
+// fieldOf spells a JSON pointer as fields are named in errors: /headers/x-env is headers.x-env, /eventTypes/2 is eventTypes[2],
+// and in an array /1/path is [1].path.
+func fieldOf(pointer jsontext.Pointer, inArray bool) string {
 	var field strings.Builder
 	for token := range pointer.Tokens() {
-		if _, err := strconv.Atoi(token); err == nil && field.Len() > 0 {
+		if _, err := strconv.Atoi(token); err == nil && (field.Len() > 0 || inArray) {
 			field.WriteString("[" + token + "]")
 			continue
 		}
@@ -201,8 +202,12 @@ func noMembers(r *http.Request) error {
 		return err
 	}
 	defer recycle(buf)
-	switch text := strings.TrimSpace(string(*buf)); text {
-	case "", "{}":
+	switch text := strings.TrimSpace(string(*buf)); {
+	case text == "":
+		return nil
+	case !isJSON(r.Header.Get("Content-Type"), nil):
+		return fault(triggers.CodeMediaType, "this request takes no body, or {} as application/json")
+	case text == "{}":
 		return nil
 	}
 	return fault(triggers.CodeUnknownField, "this request takes no body")

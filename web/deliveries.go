@@ -21,7 +21,7 @@ type History interface {
 	Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error)
 	// Events is a page of the events that are asked for.
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
-	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
+	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)
 	// Delivery is triggers.ErrNotFound when there is no such delivery.
 	Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error)
 	// Hourly lists the hours of the span in which a webhook had attempts, the oldest first.

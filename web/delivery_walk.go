@@ -34,21 +34,14 @@ var (
 	deliveryFilters = []string{"eventType", "status"}
 )
 
-// Bounds of one list request, in rows: what one query asks for while it looks for an event type, and what all of them look at.
-const (
-	scanStep   = 250
-	maxScanned = 5000
-)
-
 // walk goes through a webhook's deliveries in the order of a list. The order by status is that of two queries, one after the other,
 // each newest first.
 type walk struct {
-	server    *Server
-	query     delivery.HistoryQuery
-	phases    []string // the statuses in turn; one empty text is all
-	eventType string
-	want      int
-	// stopped is the place where the walk gave up because too few rows were of the event type; empty when it did not.
+	server *Server
+	query  delivery.HistoryQuery
+	phases []string // the statuses in turn; one empty text is all
+	want   int
+	// stopped is the place where the store gave up because too few of the rows it looked at were wanted; empty when it did not.
 	stopped string
 }
 
@@ -58,8 +51,15 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 		return nil, triggers.Invalid(triggers.CodeOutOfRange, "status", "the status is %q; it must be success or fail", only)
 	}
 	k := &walk{
-		server: s, eventType: l.values.Get("eventType"), want: l.limit + 1,
+		server: s, want: l.limit + 1,
 		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: true},
+	}
+	if text := l.values.Get("eventType"); text != "" {
+		trigger, err := s.config.Catalog.ParseTrigger(text)
+		if err != nil {
+			return nil, inField("eventType", err)
+		}
+		k.query.EventType = trigger.Text
 	}
 	switch {
 	case l.sort == "triggeredAt":
@@ -94,44 +94,28 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 // or on neither of them when the list is sorted by status.
 func (k *walk) rows(ctx context.Context) ([]delivery.Record, error) {
 	var found []delivery.Record
-	scanned := 0
 	for _, status := range k.phases {
 		k.query.States = statesOf[status]
-		for {
-			k.query.Limit = k.want - len(found)
-			if k.eventType != "" {
-				k.query.Limit = scanStep
-			}
-			rows, err := k.server.config.History.Deliveries(ctx, k.query)
-			if err != nil {
-				return nil, err
-			}
-			for i := range rows {
-				if k.hasType(&rows[i]) {
-					found = append(found, rows[i])
-				}
-				if len(found) == k.want {
-					return found, nil
-				}
-			}
-			if len(rows) < k.query.Limit {
-				break
-			}
-			k.query.After = rows[len(rows)-1].ID
-			if scanned += len(rows); scanned >= maxScanned {
-				k.stopped = deliveryCursor(&rows[len(rows)-1])
-				return found, nil
-			}
+		k.query.Limit = k.want - len(found)
+		page, err := k.server.config.History.Deliveries(ctx, k.query)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page.Deliveries...)
+		if page.Stopped != 0 {
+			k.stopped = place(status, page.Stopped)
+			break
+		}
+		if len(found) == k.want {
+			break
 		}
 		k.query.After = 0
 	}
 	return found, nil
 }
 
-// hasType says whether a delivery is of the wanted event type: its event's, or the trigger that matched.
-func (k *walk) hasType(r *delivery.Record) bool {
-	return k.eventType == "" || k.eventType == r.Trigger || k.eventType == k.server.eventType(r)
-}
+// deliveryCursor is the place of a delivery in either order.
+func deliveryCursor(r *delivery.Record) string { return place(statusOf(r), r.ID) }
 
-// deliveryCursor is the place of a delivery in either order: its status, then its id.
-func deliveryCursor(r *delivery.Record) string { return statusOf(r) + " " + r.ID.Delivery() }
+// place is a status, then an id. The status matters where the list is ordered by it.
+func place(status string, id triggers.ID) string { return status + " " + id.Delivery() }

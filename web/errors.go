@@ -29,8 +29,13 @@ const (
 	codeReadOnly          = "READ_ONLY"
 	codeReenter           = "REENTER_HEADERS"
 	codeWebhookLimit      = "WEBHOOK_LIMIT"
+	codeOwnerLimit        = "OWNER_LIMIT"
+	codeOneWay            = "CLOUD_EVENTS_ONE_WAY"
 	codeLastAdminKey      = "LAST_ADMIN_KEY"
+	codeRecoveryOpen      = "RECOVERY_OPEN"
+	codeRecoveryEnded     = "RECOVERY_ENDED"
 	codeOverloaded        = "OVERLOADED"
+	codeRateLimit         = "HTTP-429" // as Qlik Cloud spells it
 	codeOutcomeUnknown    = "OUTCOME_UNKNOWN"
 	codeUnavailable       = "UNAVAILABLE"
 )
@@ -67,6 +72,8 @@ var kinds = map[string]kind{
 	codeUnauthorized:            {http.StatusUnauthorized, "A valid API key is needed"},
 	codeForbidden:               {http.StatusForbidden, "The key's role may not do this"},
 	codeWebhookLimit:            {http.StatusForbidden, "The tenant has as many webhooks as it may have"},
+	codeOwnerLimit:              {http.StatusForbidden, "The owner has as many webhooks as he may have"},
+	codeOneWay:                  {http.StatusForbidden, "Delivery as CloudEvents cannot be switched off again"},
 	codeNotFound:                {http.StatusNotFound, "Not found"},
 	codeMethodNotAllowed:        {http.StatusMethodNotAllowed, "The path does not answer this method"},
 	codeTimeout:                 {http.StatusRequestTimeout, "The request did not arrive in time"},
@@ -74,9 +81,12 @@ var kinds = map[string]kind{
 	codeReadOnly:                {http.StatusConflict, "A read-only member cannot be changed"},
 	triggers.CodeExists:         {http.StatusConflict, "Another one has it already"},
 	codeLastAdminKey:            {http.StatusConflict, "The tenant would be left without an admin"},
+	codeRecoveryOpen:            {http.StatusConflict, "The webhook has a recovery that has not ended"},
+	codeRecoveryEnded:           {http.StatusConflict, "The recovery has ended"},
 	triggers.CodeTooLarge:       {http.StatusRequestEntityTooLarge, "The request is too large"},
 	codeTooManyDeliveries:       {http.StatusRequestEntityTooLarge, "The batch leads to too many deliveries"},
 	triggers.CodeMediaType:      {http.StatusUnsupportedMediaType, "The content type is not accepted"},
+	codeRateLimit:               {http.StatusTooManyRequests, "API rate limit reached."},
 	codeInternal:                {http.StatusInternalServerError, "Something went wrong on our side"},
 	codeOverloaded:              {http.StatusServiceUnavailable, "The server has more work than it can take on"},
 	codeOutcomeUnknown:          {http.StatusServiceUnavailable, "Whether the events were stored is unknown"},
@@ -154,7 +164,8 @@ func problemOf(err error) *problem {
 }
 
 // appendProblem writes the error body: {"errors":[{"code","title","detail","status"[,"field","index"]}],"traceId"}. The status is there, as a
-// text, because @qlik/api prints it from there.
+// text, because @qlik/api prints it from there. That of codeRateLimit has neither status nor traceId, to be the very bytes that clients of
+// Qlik Cloud know.
 func appendProblem(dst []byte, p *problem, traceID string) []byte {
 	title := http.StatusText(p.status())
 	if k, ok := kinds[p.Code]; ok {
@@ -166,6 +177,9 @@ func appendProblem(dst []byte, p *problem, traceID string) []byte {
 	dst = appendText(dst, title)
 	dst = append(dst, `,"detail":`...)
 	dst = appendText(dst, p.Detail)
+	if p.Code == codeRateLimit {
+		return append(dst, "}]}"...)
+	}
 	dst = append(dst, `,"status":"`...)
 	dst = strconv.AppendInt(dst, int64(p.status()), 10)
 	dst = append(dst, '"')

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -9,6 +12,7 @@ import (
 type Route struct {
 	Method, Path string
 	Public       bool
+	Tier         int // 1, 2, or 0 without a limit
 	Roles        []string
 }
 
@@ -17,6 +21,9 @@ func (s *Server) Routes() []Route {
 	var list []Route
 	for _, r := range s.routes() {
 		row := Route{Method: r.method, Path: r.path, Public: r.allowed&anyone != 0}
+		if t := r.limitedBy(); t != noTier && !row.Public {
+			row.Tier = int(t)
+		}
 		for _, role := range []struct {
 			bit  roles
 			name string
@@ -29,6 +36,25 @@ func (s *Server) Routes() []Route {
 	}
 	return list
 }
+
+// RateLimiter gives the limiter by itself: how many seconds a call that reads, or one that changes something, is too early.
+func RateLimiter(limit RateLimit, users func(tenant uint32) int, now func() time.Time) func(tenant uint32, user string, change bool) int64 {
+	l := newRateLimiter(limit, users, now)
+	return func(tenant uint32, user string, change bool) int64 {
+		if change {
+			return l.take(tenant, user, changeTier)
+		}
+		return l.take(tenant, user, readTier)
+	}
+}
+
+// LimitBy has the server's limiter read another clock.
+func (s *Server) LimitBy(now func() time.Time) {
+	s.limiter.now, s.limiter.began = now, now()
+}
+
+// NewToken makes a token of the key with an id.
+func (s *Server) NewToken(id string, ends time.Time) string { return s.newToken(id, ends) }
 
 // Kinds gives every code of an error with its status.
 func Kinds() map[string]int {
@@ -50,3 +76,16 @@ var FromHTTP = fromHTTP
 
 // SetBeat says how often the tail shows signs of life.
 func (s *Server) SetBeat(every time.Duration) { s.beat = every }
+
+// Receivers is how the built-in receivers stand, but for what arrived and when they were used.
+func (s *Server) Receivers() string {
+	inbox := s.config.Inbox
+	inbox.mu.Lock()
+	defer inbox.mu.Unlock()
+	var list []string
+	for token, r := range inbox.byToken {
+		list = append(list, fmt.Sprint(token, r.tenant, r.owner, r.name, r.secret.Reveal(), r.answer))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
+}

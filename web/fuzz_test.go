@@ -1,81 +1,179 @@
 package web_test
 
 import (
+	"hash/fnv"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 )
 
-// bodied are the routes that read a body; {id} stands for a webhook that exists.
-var bodied = []struct{ method, path string }{
-	{"POST", "/api/v1/events"},
-	{"POST", "/api/v1/match"},
-	{"POST", "/api/v1/webhooks"},
-	{"PUT", "/api/v1/webhooks/{id}"},
-	{"PATCH", "/api/v1/webhooks/{id}"},
-	{"POST", "/api/v1/webhooks/{id}/actions/enable"},
-	{"POST", "/api/v1/webhooks/{id}/actions/test"},
-	{"POST", "/api/v1/webhooks/{id}/actions/rotate-secret"},
+// bodied are the operations that take a body, whatever there are, by a name that stays the same when others come: the corpora go by it.
+func bodied(tb testing.TB) map[string]operation {
+	tb.Helper()
+	list := map[string]operation{}
+	for _, op := range operations(tb) {
+		if op.RequestBody != nil {
+			name := op.OperationID
+			if strings.HasPrefix(op.path, "/api/core/") {
+				name += " core"
+			}
+			list[name] = op
+		}
+	}
+	return list
 }
 
-var contentTypes = []string{"application/json", "application/x-ndjson", "application/json-patch+json"}
+// binaryMode stands for a CloudEvent whose attributes are headers.
+const binaryMode = "ce-"
 
-// FuzzBodies sends any body to every route that reads one. Whatever it is, the answer is a clear one and never our fault.
-func FuzzBodies(f *testing.F) {
-	for i, body := range []string{
-		share, `{"uri":"` + shareURI + `","draft":{"eventTypes":["/items/*/share"]}}`, fullWebhook, hook,
-		`[{"op":"add","path":"/eventTypes/0","value":"/items"},{"op":"remove","path":"/headers/x-env"},{"op":"test","path":"/deactivationPolicy/daysInPast","value":2}]`,
-		"{}", "[]", "", "null", `{"event":` + share + `}`, `[{"op":"replace","path":"/encryptedHeaders/authorization","value":{"a":[1e999]}}]`,
-		`{"trigger":"/items/*/share"}`, `{"secret":"` + secret + secret + `","validForHours":168}`, `{"validForHours":1e9}`,
-		`[{"op":"add","path":"/headers/a~1b~0","value":""},{"op":"add","path":"/retry/-","value":"1h"}]`, "{\"name\":\"\xff\"}",
-	} {
-		f.Add(uint8(i%len(bodied)), uint8(0), body)
+// named takes what a name says, or, since a fuzzer makes other names of it, any by its hash.
+func named[T any](all map[string]T, name string) T {
+	if one, ok := all[name]; ok {
+		return one
 	}
-	f.Fuzz(func(t *testing.T, route, contentType uint8, body string) {
-		e := newBareEdge(t)
-		to := bodied[int(route)%len(bodied)]
-		path := strings.Replace(to.path, "{id}", e.create(t, fullWebhook), 1)
-		before := e.stored()
-		got := e.do(t, request{
-			method: to.method, path: path, key: adminKey, contentType: contentTypes[int(contentType)%len(contentTypes)], body: body,
-		})
-		require.Less(t, got.status, http.StatusInternalServerError, "%s\n%s", got.body, e.log)
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(name))
+	names := slices.Sorted(maps.Keys(all))
+	return all[names[int(hash.Sum32()%uint32(len(names)))]]
+}
+
+// FuzzBodies sends any body to every route that reads one, in every content type. Whatever it is, the answer is a clear one and never
+// our fault, and what is refused stores nothing.
+func FuzzBodies(f *testing.F) {
+	routes, contentTypes := bodied(f), map[string]string{binaryMode: binaryMode, "text/plain": "text/plain", "": ""}
+	for _, name := range slices.Sorted(maps.Keys(routes)) {
+		op := routes[name]
+		for contentType := range op.RequestBody.Value.Content {
+			contentTypes[contentType] = contentType
+		}
+		for contentType, list := range op.bases(f) {
+			for _, from := range list {
+				f.Add(name, contentType, from.body)
+			}
+		}
+		for _, body := range []string{"", "null", "{}", "[]", "[{}]", "{\"name\":\"\xff\"}", `{"a":1e999,"a":[[[[{}]]]]}`, "[" + strings.Repeat("[", 2000)} {
+			f.Add(name, "application/json", body)
+		}
+	}
+	f.Add("postEvents", "application/x-ndjson", share+"\n\n"+`{"uri":"/users/a/signIn"}`)
+	f.Add("postEvents", binaryMode, `{"a":1}`)
+	for _, patch := range []string{
+		`[{"op":"add","path":"/eventTypes/0","value":"/items"},{"op":"remove","path":"/headers/x-env"},{"op":"test","path":"/deactivationPolicy/daysInPast","value":2}]`,
+		`[{"op":"replace","path":"/encryptedHeaders/authorization","value":{"a":[1e999]}}]`,
+		`[{"op":"add","path":"/headers/a~1b~0","value":""},{"op":"add","path":"/retry/-","value":"1h"}]`,
+		`[{"op":"remove","path":"/enableCloudEventDelivery"},{"op":"replace","path":"/level","value":"user"},{"op":"remove","path":"/secret"}]`,
+	} {
+		f.Add("patchWebhook", "application/json", patch)
+		f.Add("patchWebhook core", "application/json-patch+json", patch)
+	}
+	f.Fuzz(func(t *testing.T, operationName, contentType, body string) {
+		op := named(routes, operationName)
+		w := newWorld(t, operatorKey)
+		before := w.state()
+		send := request{method: op.method, path: w.paths.Replace(op.path), key: operatorKey, contentType: named(contentTypes, contentType), body: body}
+		if send.contentType == binaryMode {
+			send.contentType = "application/json"
+			send.header = http.Header{"Ce-Specversion": {"1.0"}, "Ce-Id": {"1"}, "Ce-Source": {"com.qlik/engine"}, "Ce-Type": {"com.qlik.v1.app.created"}}
+		}
+		got := w.do(t, send)
+		require.Less(t, got.status, http.StatusInternalServerError, "%s\n%s", got.body, w.log)
 		require.NotContains(t, got.body, "kept-")
 		if got.status >= http.StatusBadRequest {
 			p := got.problem(t)
 			require.NotEmpty(t, p["code"])
 			require.NotEmpty(t, p["detail"])
-			require.Equal(t, before, e.stored(), "nothing is stored")
+			require.Equal(t, before, w.state(), "nothing is stored")
 			return
 		}
 		// What was taken can be shown again, and sent back as it is shown.
-		if strings.Contains(path, "/webhooks/") && e.only(t).Secret.IsZero() {
-			shown := e.call(t, "GET", "/api/v1/webhooks/"+e.only(t).ID.String(), "")
-			require.Equal(t, http.StatusOK, e.call(t, "PUT", "/api/v1/webhooks/"+e.only(t).ID.String(), shown.body).status, shown.body)
+		for _, hook := range w.all(1) {
+			if hook.Secret.IsZero() {
+				path := "/api/core/webhooks/" + hook.ID.String()
+				shown := w.call(t, "GET", path, "")
+				require.Equal(t, http.StatusOK, w.call(t, "PUT", path, shown.body).status, shown.body)
+			}
 		}
 	})
 }
 
-// FuzzQueries asks lists with any query.
+// FuzzQueries asks every list with any query.
 func FuzzQueries(f *testing.F) {
+	lists := map[string]operation{}
+	for _, op := range operations(f) {
+		if op.method == http.MethodGet && strings.HasPrefix(op.path, "/api/v1/") {
+			lists[op.OperationID] = op
+		}
+	}
 	for _, query := range []string{
 		"", "limit=1&sort=-name&name=x", "next=Kw", "prev=LWNyZWF0ZWRBdAAxIDAg", "eventTypes=/items/{share,unshare},/", "sort=%2B%2B", "status=fail&sort=status",
+		"from=2026-11-22T03:00:00Z&to=1", "tenant=other&role=admin&revoked=true", "uri=/items/%ff&outcome=failed", "object=webhook&objectId=x&action=webhook.create",
 	} {
-		f.Add(query)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		e := newBareEdge(t)
-		for _, path := range []string{"/api/v1/webhooks", "/api/v1/webhooks/" + e.create(t, fullWebhook) + "/deliveries"} {
-			r := httptest.NewRequest(http.MethodGet, path, nil)
-			r.URL = &url.URL{Path: path, RawQuery: query}
-			r.Header.Set("Authorization", "Bearer "+adminKey)
-			w := httptest.NewRecorder()
-			e.handler.ServeHTTP(w, r)
-			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, w.Code, w.Body)
+		for name := range lists {
+			f.Add(name, query)
 		}
+	}
+	f.Fuzz(func(t *testing.T, operationName, query string) {
+		op := named(lists, operationName)
+		e := newWorld(t, operatorKey)
+		path := e.paths.Replace(op.path)
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.URL = &url.URL{Path: path, RawQuery: query}
+		r.Header.Set("Authorization", "Bearer "+operatorKey)
+		w := newRecorder()
+		e.handler.ServeHTTP(w, r)
+		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound}, w.Code, w.Body)
+	})
+}
+
+// formed are the routes of a portal's REST API that read a form; {id} stands for a webhook that exists.
+var formed = []string{
+	organisation + "/createWebhook", organisation + "/{id}/update", organisation + "/settings/update", organisation, organisation + "/{id}/notificationStatus",
+	"/sharing/rest/generateToken",
+}
+
+// FuzzForms sends any form to every route that reads one. Whatever it is, the answer has the status 200 and is never our fault, and a
+// refusal stores nothing; what was taken can be shown and sent back as it is shown.
+func FuzzForms(f *testing.F) {
+	for i, form := range []string{
+		"name=a&url=https://a.example.com/&changes=allChanges&f=json", "f=pjson&events=[%22/items%22,%22/users%22]&secret=**OMITTED**",
+		"notificationAttempts=2&f=html", "start=2&num=3&f=json", "f=json", "password=" + adminKey,
+		"config={%22deactivationPolicy%22:{%22numberOfFailures%22:0,%22daysInPast%22:%220%22},%22properties%22:null}&name=%00&f=JSON", "f=%ff&f=json&;",
+	} {
+		f.Add(uint8(i), false, form)
+	}
+	f.Add(uint8(0), true, "--x\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\njson\r\n--x--\r\n")
+	f.Fuzz(func(t *testing.T, route uint8, multipart bool, form string) {
+		e := newBareEdge(t)
+		id := e.makeOne(t, "first", "events", "/items,/groups/*/addUsers", "secret", "s3cret")
+		path := strings.Replace(formed[int(route)%len(formed)], "{id}", id, 1)
+		before, tenant := *e.only(t), e.Tenant(1)
+		contentType := "application/x-www-form-urlencoded"
+		if multipart {
+			contentType = "multipart/form-data; boundary=x"
+		}
+		got := e.do(t, request{method: "POST", path: path, key: adminKey, contentType: contentType, body: form})
+		require.Equal(t, http.StatusOK, got.status)
+		require.NotContains(t, got.body, "s3cret")
+		if status := got.outcome(t); status != http.StatusOK {
+			require.Less(t, status, http.StatusInternalServerError, "%s\n%s", got.body, e.log)
+			require.Equal(t, before, *e.only(t))
+			require.Equal(t, tenant, e.Tenant(1))
+			return
+		}
+		shown := e.done(t, organisation+"/"+id)
+		config, err := json.Marshal(shown["config"])
+		require.NoError(t, err)
+		events, err := json.Marshal(shown["events"])
+		require.NoError(t, err)
+		e.done(t, organisation+"/"+id+"/update", "name", shown["name"].(string), "url", shown["payloadUrl"].(string),
+			"secret", shown["secret"].(string), "config", string(config), "events", string(events))
+		require.Equal(t, shown["config"], e.done(t, organisation+"/"+id)["config"])
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -153,13 +152,12 @@ func (s *Server) listKeys(c echo.Context, key *triggers.APIKey) error {
 		return triggers.Invalid(triggers.CodeOutOfRange, "role", "the role is %q; it must be admin, user, emitter or viewer", role)
 	}
 	keep := func(k *heldKey) bool { return (role == "" || k.Role == role) && (user == "" || k.UserID == user) }
-	if text := l.values.Get("revoked"); text != "" {
-		revoked, err := strconv.ParseBool(text)
-		if err != nil {
-			return triggers.Invalid(triggers.CodeOutOfRange, "revoked", "revoked is %q; it must be true or false", text)
-		}
-		others := keep
-		keep = func(k *heldKey) bool { return k.Revoked == revoked && others(k) }
+	revoked, err := l.flag("revoked")
+	if err != nil {
+		return err
+	}
+	if others := keep; revoked != nil {
+		keep = func(k *heldKey) bool { return k.Revoked == *revoked && others(k) }
 	}
 	page, next, prev, err := held(l, s.keys.of(tenant), func(k *heldKey) string { return k.ID }, keep)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
+	"portalhook/delivery"
 	"portalhook/payload"
 	"portalhook/router"
 	"portalhook/triggers"
@@ -22,11 +23,12 @@ type Matcher interface {
 // maxExplained bounds how many webhooks one dry run explains.
 const maxExplained = 1000
 
-// question is what a dry run asks: which webhooks would get this event?
+// question is what a dry run asks: which webhooks would get this event, and what would this draft get?
 type question struct {
-	event      *triggers.Event
-	properties []byte             // of the event, as receivers would read them; nil when there are none
-	draft      []triggers.Trigger // the triggers of a webhook that does not exist yet; nil when none was given
+	event      *triggers.Event   // nil: only the draft is asked about
+	properties []byte            // of the event, as receivers would read them; nil when there are none
+	draft      *triggers.Webhook // a webhook that does not exist yet; nil when none was given
+	past       *delivery.Span    // the stored events that the draft is held to; nil: none
 }
 
 // postMatch is a dry run: nothing is stored and nothing is sent. With explain=matches only the webhooks that match are told.
@@ -47,13 +49,28 @@ func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	uri := &q.event.URI
-	matches, others := s.match(key.Tenant, q)
 	o := openObject(nil)
+	if q.event != nil {
+		s.writeVerdict(o, key.Tenant, q, all)
+	}
+	if q.past != nil {
+		q.draft.Tenant = key.Tenant
+		if err := s.writePast(c.Request().Context(), o, q); err != nil {
+			return err
+		}
+	}
+	writeJSON(c, http.StatusOK, o.close())
+	return nil
+}
+
+// writeVerdict writes which webhooks would get the event, and with all why the others would not.
+func (s *Server) writeVerdict(o *object, tenant uint32, q *question, all bool) {
+	uri := &q.event.URI
+	matches, others := s.match(tenant, q)
 	o.text("uri", uri.String())
 	o.number("matched", int64(len(matches)))
 	if q.draft != nil {
-		o.object("draft", func(o *object) { writeVerdicts(o, router.Explain(q.draft, uri)) })
+		o.object("draft", func(o *object) { writeDraft(o, q) })
 	}
 	left := maxExplained
 	truncated := left < len(matches)
@@ -68,11 +85,9 @@ func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	if truncated {
 		o.flag("truncated", true)
 	}
-	writeJSON(c, http.StatusOK, o.close())
-	return nil
 }
 
-// readQuestion reads {"uri"} or {"event"}, and {"draft":{"eventTypes"}} beside it.
+// readQuestion reads {"uri"} or {"event"}, and beside it or alone {"draft"} with {"past"}.
 func (s *Server) readQuestion(body jsontext.Value) (*question, error) {
 	var q question
 	given := ""
@@ -99,11 +114,18 @@ func (s *Server) readQuestion(body jsontext.Value) (*question, error) {
 		case "draft":
 			q.draft, err = s.readDraft(value)
 			return err
+		case "past":
+			q.past, err = readPast(value)
+			return err
 		}
-		return triggers.Invalid(triggers.CodeUnknownField, name, "a dry run takes uri or event, and draft")
+		return triggers.Invalid(triggers.CodeUnknownField, name, "a dry run takes uri or event, draft and past")
 	})
-	if err == nil && given == "" {
-		err = triggers.Invalid(triggers.CodeRequired, "uri", "a dry run needs a uri or an event")
+	switch {
+	case err != nil:
+	case q.past != nil && (q.draft == nil || len(q.draft.Triggers) == 0):
+		err = triggers.Invalid(triggers.CodeRequired, "draft.eventTypes", "past events are held to the event types of a draft")
+	case given == "" && q.past == nil:
+		err = triggers.Invalid(triggers.CodeRequired, "uri", "a dry run needs a uri or an event, or a draft with past")
 	}
 	return &q, err
 }
@@ -125,24 +147,6 @@ func (s *Server) readEvent(value jsontext.Value) (ev *triggers.Event, properties
 		return nil, nil, p
 	}
 	return ev, payload.PropertiesOf(body), nil
-}
-
-// readDraft reads {"eventTypes":[…]}.
-func (s *Server) readDraft(value jsontext.Value) (draft []triggers.Trigger, err error) {
-	draft = []triggers.Trigger{}
-	err = eachMember(value, "draft", func(name string, value jsontext.Value) error {
-		field := "draft." + name
-		if name != "eventTypes" {
-			return triggers.Invalid(triggers.CodeUnknownField, field, "a draft has eventTypes only")
-		}
-		texts, err := textsOf(field, value)
-		if err != nil {
-			return err
-		}
-		draft, err = s.config.Catalog.ParseTriggers(field, texts)
-		return err
-	})
-	return draft, err
 }
 
 // match divides a tenant's webhooks into those that would get the event, by the table in force and their own conditions, and the

@@ -31,12 +31,14 @@ type memory struct {
 	webhooks map[uint32]*triggers.Webhook
 	nextKey  uint32
 	limit    int
+	owned    int // how many webhooks of user level an owner may have
 	table    *router.Table
 
-	events  map[triggers.ID]*delivery.EventRecord
-	byName  map[string]delivery.Receipt
-	records []delivery.Record
-	hours   []delivery.HourCounts
+	events     map[triggers.ID]*delivery.EventRecord
+	byName     map[string]delivery.Receipt
+	records    []delivery.Record
+	hours      []delivery.HourCounts
+	recoveries []*delivery.Recovery
 	// What the overview shows.
 	tenantHours []delivery.TenantHour
 	totals      []delivery.WebhookTotal
@@ -45,7 +47,8 @@ type memory struct {
 	last        map[uint32]*delivery.LastAttempt
 	nextID      triggers.ID
 	calls       int
-	failure     error // what Dispatch answers, when not nil
+	looks       int   // how many deliveries a page looks at before it stops; zero: all
+	failure     error // what Dispatch and Resend answer, when not nil
 }
 
 const (
@@ -64,7 +67,7 @@ func newMemory() *memory {
 		return triggers.APIKey{ID: text, Hash: sha256.Sum256([]byte(text)), Tenant: tenant, Role: role, UserID: "u-" + text}
 	}
 	m := &memory{
-		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, table: router.NewTable(),
+		webhooks: map[uint32]*triggers.Webhook{}, limit: 100, owned: 150, table: router.NewTable(),
 		events: map[triggers.ID]*delivery.EventRecord{}, byName: map[string]delivery.Receipt{},
 		nextID: triggers.ID(1763848800000 << triggers.IDSequenceBits),
 		keys: []triggers.APIKey{
@@ -178,11 +181,25 @@ func (m *memory) Create(ctx context.Context, w *triggers.Webhook) error {
 	if len(m.webhooks) >= m.limit {
 		return triggers.ErrLimit
 	}
+	if m.ownersWebhooks(w) >= m.owned {
+		return triggers.ErrOwnerLimit
+	}
 	m.nextKey++
 	w.Key = m.nextKey
 	m.put(w)
 	m.note(ctx, w.Tenant)
 	return nil
+}
+
+// ownersWebhooks counts those of w's owner.
+func (m *memory) ownersWebhooks(w *triggers.Webhook) int {
+	count := 0
+	for _, other := range m.webhooks {
+		if w.Level == triggers.UserLevel && other.Level == w.Level && other.Tenant == w.Tenant && other.OwnerID == w.OwnerID {
+			count++
+		}
+	}
+	return count
 }
 
 func (m *memory) put(w *triggers.Webhook) {
@@ -205,6 +222,9 @@ func (m *memory) Update(ctx context.Context, tenant uint32, id triggers.WebhookI
 	w := *stored
 	if err := change(&w); err != nil {
 		return nil, err
+	}
+	if w.OwnerID != stored.OwnerID && m.ownersWebhooks(&w) >= m.owned {
+		return nil, triggers.ErrOwnerLimit
 	}
 	m.put(&w)
 	m.note(ctx, tenant)
@@ -283,7 +303,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 		hits := m.table.Match(tenant, &ev.URI, nil)
 		m.nextID++
 		record := &delivery.EventRecord{
-			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, URI: ev.URI.String(), Username: ev.Username,
+			ID: m.nextID, Tenant: tenant, EventID: ev.EventID, Source: ev.Source, URI: ev.URI.String(), Username: ev.Username,
 			When: time.UnixMilli(ev.When), AcceptedAt: at, Body: bodies[i],
 		}
 		for _, hit := range hits {
@@ -307,6 +327,9 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil {
+		return nil, m.failure
+	}
 	for _, r := range m.records {
 		if r.ID == id && r.Tenant == tenant {
 			m.nextID++
@@ -318,7 +341,7 @@ func (m *memory) Resend(_ context.Context, tenant uint32, id triggers.ID) (*deli
 	return nil, triggers.ErrNotFound
 }
 
-// Test reaches nobody: every test ends as one that found no such host.
+// Test reaches nobody: every test ends as one whose certificate is not trusted.
 func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -333,8 +356,11 @@ func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.Webhook
 	}
 	return &delivery.Trial{
 		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[tenant-1], false), BuiltAt: at,
-		Events:  []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
-		Attempt: delivery.Attempt{Number: 1, StartedAt: at, Outcome: delivery.NoSuchHost, Error: "the host name does not exist"},
+		Events: []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
+		Attempt: delivery.Attempt{
+			Number: 1, StartedAt: at, DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, Total: 3 * time.Millisecond,
+			Outcome: delivery.TLSFailed, Error: "the certificate is signed by an unknown authority",
+		},
 	}, nil
 }
 
@@ -358,9 +384,10 @@ func (m *memory) Delivery(_ context.Context, tenant uint32, id triggers.ID) (*de
 	return nil, triggers.ErrNotFound
 }
 
-func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]delivery.Record, error) {
+func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	page := &delivery.HistoryPage{}
 	var found []delivery.Record
 	for _, r := range m.records {
 		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
@@ -375,7 +402,23 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]deliv
 		}
 		return cmp.Compare(b.ID, a.ID)
 	})
-	return found[:min(q.Limit, len(found))], nil
+	for looked, r := range found {
+		uri, err := triggers.Default().ParseURI(r.URI)
+		if err != nil {
+			return nil, err
+		}
+		if q.EventType == "" || q.EventType == r.Trigger || q.EventType == uri.AnyForm() {
+			page.Deliveries = append(page.Deliveries, r)
+		}
+		if len(page.Deliveries) == q.Limit {
+			break
+		}
+		if looked+1 == m.looks {
+			page.Stopped = r.ID
+			break
+		}
+	}
+	return page, nil
 }
 
 func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
@@ -389,7 +432,8 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 	var found []*triggers.Webhook
 	for _, w := range m.all(q.Tenant) {
 		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Level == "" || q.Level == w.Level) &&
-			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
+			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.CreatedBy == "" || q.CreatedBy == w.CreatedBy) &&
+			(q.UpdatedBy == "" || q.UpdatedBy == w.UpdatedBy) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })

@@ -70,6 +70,19 @@ func readListing(c echo.Context, defaultSort string, sorts, filters []string) (*
 	return l, nil
 }
 
+// flag reads a parameter that is true or false; nil when it is empty.
+func (l *listing) flag(name string) (*bool, error) {
+	switch text := l.values.Get(name); text {
+	case "":
+		return nil, nil //nolint:nilnil // neither is an answer
+	case "true", "false":
+		is := text == "true"
+		return &is, nil
+	default:
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, name, "%s is %q; it must be true or false", name, text)
+	}
+}
+
 func badCursor(field string) error {
 	return triggers.Invalid(triggers.CodeOutOfRange, field, "the cursor is not one of this list in this order; follow the links as they are")
 }
@@ -139,11 +152,21 @@ func paged[T any](l *listing, rows []T) (page []T, hasNext, hasPrev bool) {
 
 // address is the absolute address of the request's path, as the client sees it.
 func (s *Server) address(c echo.Context) string {
-	path := c.Request().URL.Path
+	return s.root(c) + c.Request().URL.Path
+}
+
+// root is the absolute address, without a slash at its end, below which everything is served, as the client sees it.
+func (s *Server) root(c echo.Context) string {
 	if public := s.config.PublicURL; public != nil {
-		return public.Scheme + "://" + public.Host + s.prefix + path
+		return public.Scheme + "://" + public.Host + s.prefix
 	}
-	return c.Scheme() + "://" + s.host(c) + path
+	return c.Scheme() + "://" + s.host(c)
+}
+
+// scheme is that of root.
+func (s *Server) scheme(c echo.Context) string {
+	scheme, _, _ := strings.Cut(s.root(c), ":")
+	return scheme
 }
 
 // host is the name under which the client reached us; a trusted proxy's word counts.

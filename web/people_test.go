@@ -162,14 +162,19 @@ func TestStrangersTenant(t *testing.T) {
 	e := newEdge(t)
 	webhook := e.create(t, hook)
 	event := e.post(t, share)
-	paths := strings.NewReplacer(":webhook", webhook, ":event", event, ":delivery", e.records[0].ID.Delivery(), ":key", viewerKey, ":tenant", "default")
+	paths := strings.NewReplacer(":webhook", webhook, ":event", event, ":delivery", e.records[0].ID.Delivery(), ":key", viewerKey, ":tenant", "default",
+		":portal", "0123456789ABCDEF", ":user", "u-admin-key")
 	for _, route := range e.server.Routes() {
 		if !strings.Contains(route.Path, ":") {
 			continue
 		}
-		status := e.as(t, otherKey, route.Method, paths.Replace(route.Path), patchOrHook(route.Method)).status
+		body := patchOrHook(route.Method)
+		if strings.HasPrefix(route.Path, "/sharing/") {
+			body = ""
+		}
+		status := e.as(t, otherKey, route.Method, paths.Replace(route.Path), body).outcome(t)
 		want := http.StatusNotFound
-		if strings.Contains(route.Path, ":tenant") {
+		if strings.Contains(route.Path, ":tenant") || strings.Contains(route.Path, ":portal") {
 			want = http.StatusForbidden
 		}
 		require.Equal(t, want, status, "%s %s", route.Method, route.Path)
@@ -261,11 +266,11 @@ func TestBadPeople(t *testing.T) {
 		"tenant with a bad id":      {operatorKey, "POST", tenants, `{"name":"a","portalId":"self","portalUrl":"https://a.example.com/"}`, 400, "OUT_OF_RANGE", "portalId", "a portal id has 1 to 64 letters and digits, and is not self"},
 		"tenant that exists":        {operatorKey, "POST", tenants, `{"name":"other","portalUrl":"https://a.example.com/"}`, 409, "EXISTS", "name", `another tenant has "other" as its name or portal id`},
 		"tenant renamed":            {operatorKey, "PATCH", tenants + "/other", `{"name":"a"}`, 409, "READ_ONLY", "name", "it is fixed when a tenant is created; leave the member out"},
-		"tenant with more":          {operatorKey, "PATCH", tenants + "/other", `{"keys":[]}`, 400, "UNKNOWN_FIELD", "keys", "a tenant has name, portalId, portalUrl and serverUrl only"},
+		"tenant with more":          {operatorKey, "PATCH", tenants + "/other", `{"keys":[]}`, 400, "UNKNOWN_FIELD", "keys", "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming and portalSettings only"},
 		"no such tenant":            {operatorKey, "GET", tenants + "/nobody", "", 404, "NOT_FOUND", "", "there is no such tenant"},
 
 		"audit of an action": {adminKey, "GET", "/api/v1/audit?action=webhook.paint", "", 400, "OUT_OF_RANGE", "action", `the action is "webhook.paint"; it must be one of webhook.create, webhook.update, `},
-		"audit of an object": {adminKey, "GET", "/api/v1/audit?object=hook", "", 400, "OUT_OF_RANGE", "object", `the object is "hook"; it must be one of webhook, tenant, api-key`},
+		"audit of an object": {adminKey, "GET", "/api/v1/audit?object=hook", "", 400, "OUT_OF_RANGE", "object", `the object is "hook"; it must be one of webhook, tenant, api-key, recovery`},
 		"audit of an id":     {adminKey, "GET", "/api/v1/audit?objectId=x", "", 400, "REQUIRED", "object", "an objectId needs the object, such as webhook"},
 		"audit from a word":  {adminKey, "GET", "/api/v1/audit?from=today", "", 400, "OUT_OF_RANGE", "from", `"today" is not a date such as 2026-11-22T03:00:00Z`},
 	} {

@@ -13,6 +13,9 @@ import (
 	"portalhook/triggers"
 )
 
+// maxNumber is the largest that every reader of JSON takes for itself.
+const maxNumber = 1<<53 - 1
+
 // receiverMethods are those that a built-in receiver answers; HEAD comes with GET.
 var receiverMethods = []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet}
 
@@ -176,7 +179,7 @@ func (s *Server) listArrivals(c echo.Context, key *triggers.APIKey) error {
 	after := int64(0)
 	if text := c.QueryParam("after"); text != "" {
 		var err error
-		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
+		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 || after > maxNumber {
 			return triggers.Invalid(triggers.CodeOutOfRange, "after", "after is %q; it must be the number of a request", text)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 	"portalhook/web"
 )
 
-// newReceiverOf makes a built-in receiver and gives its answer.
-func (e *edge) newReceiver(t *testing.T, key, body string) map[string]any {
-	t.Helper()
-	a := e.do(t, request{method: "POST", path: "/api/v1/receivers", key: key, body: body})
-	require.Equal(t, http.StatusCreated, a.status, a.body)
-	return a.json(t)
+// newReceiver makes a built-in receiver and gives its answer.
+func (e *edge) newReceiver(tb testing.TB, key, body string) map[string]any {
+	tb.Helper()
+	a := e.do(tb, request{method: "POST", path: "/api/v1/receivers", key: key, body: body})
+	require.Equal(tb, http.StatusCreated, a.status, a.body)
+	return a.json(tb)
 }
 
 // arrivals are what a built-in receiver was sent, the newest first.
@@ -227,6 +227,8 @@ func TestWholeBuiltInReceiver(t *testing.T) {
 	require.Equal(t, list[0]["body"], w.arrivals(t, token, "")[0]["body"])
 	require.Equal(t, http.StatusOK, w.call(t, "POST", path+"/actions/disable", "").status)
 	require.Equal(t, http.StatusOK, w.call(t, "POST", path+"/actions/enable", "").status)
+
+	w.done(t, organisation+"/createWebhook", "name", "of a portal's client", "url", url, "events", "/groups/delete")
 
 	// Slower than the webhook waits.
 	require.Equal(t, http.StatusOK, w.call(t, "PATCH", "/api/v1/receivers/"+token, `{"delayMs":10000}`).status)

@@ -194,7 +194,7 @@ func TestBadRequests(t *testing.T) {
 		"retry number":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("retry", `3`)}, 400, "WRONG_TYPE", "retry", `retry must be standard, portal, once, or a list of waits such as ["0s","5s","5m"]`},
 		"policy half":    {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("deactivationPolicy", `{"daysInPast":3}`)}, 400, "REQUIRED", "deactivationPolicy", "a deactivation policy needs numberOfFailures and daysInPast"},
 		"timeout":        {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `61`)}, 400, "OUT_OF_RANGE", "timeoutSeconds", "timeoutSeconds is from 1 to 60, not 61"},
-		"timeout half":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `1.5`)}, 400, "WRONG_TYPE", "timeoutSeconds", "1.5 is not a whole number of 32 bits"},
+		"timeout half":   {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("timeoutSeconds", `1.5`)}, 400, "WRONG_TYPE", "timeoutSeconds", "1.5 is not a whole number, written with digits alone"},
 		"read-only":      {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("id", `"0123456789abcdef0123456789abcdef"`)}, 400, "READ_ONLY", "id", "the server sets this member: leave it out"},
 		"null":           {request{method: "POST", path: webhooks, key: adminKey, body: webhookWith("description", `null`)}, 400, "WRONG_TYPE", "description", "description must be a string, and is null"},
 
@@ -212,7 +212,7 @@ func TestBadRequests(t *testing.T) {
 		"event types":   {request{method: "GET", path: webhooks + "?eventTypes=/items/share,/itemz", key: adminKey}, 400, "UNKNOWN_TRIGGER", "eventTypes", `there is no resource "itemz"; the nearest trigger that can fire is /items`},
 		"origins":       {request{method: "GET", path: webhooks + "?origins=api,me", key: adminKey}, 400, "OUT_OF_RANGE", "origins", `an origin is "me"; it must be one of api, automations, management-console`},
 		"query string":  {request{method: "GET", path: webhooks + "?a=%zz", key: adminKey}, 400, "OUT_OF_RANGE", "", "the query string cannot be read"},
-		"match nothing": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{}`}, 400, "REQUIRED", "uri", "a dry run needs a uri or an event"},
+		"match nothing": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{}`}, 400, "REQUIRED", "uri", "a dry run needs a uri or an event, or a draft with past"},
 		"match both":    {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"uri":"` + shareURI + `","event":` + share + `}`}, 400, "UNKNOWN_FIELD", "event", "give either uri or event"},
 		"match bad uri": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"uri":"/items"}`}, 400, "BAD_URI", "uri", "id and operation are missing, as in /items/<id>/update"},
 		"match event":   {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"event":` + eventWith(`{}`) + `}`}, 400, "MISSING_PROPERTY", "event.properties.sharedToGroups", "this operation needs sharedToGroups, an array of group ids, Everyone and Organization, or the facts access (public, org, shared or private) and groups"},

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -41,6 +43,7 @@ type Config struct {
 	Directory  Directory
 	Resender   Resender
 	Tester     Tester
+	Recoverer  Recoverer
 	History    History
 	Overview   Overview
 	Hosts      Hosts
@@ -50,8 +53,10 @@ type Config struct {
 	Audit      AuditLog
 	// Targets says which URLs a webhook may have.
 	Targets triggers.Targets
-	// MaxWebhooks bounds the webhooks of one tenant; 0 is DefaultMaxWebhooks.
-	MaxWebhooks int
+	// MaxWebhooks and MaxWebhooksPerOwner are the directory's bounds, which refusals name; 0 is the default below.
+	MaxWebhooks, MaxWebhooksPerOwner int
+	// ManagementRateLimit bounds how often users may call everything but POST /events. The zero value is no bound.
+	ManagementRateLimit RateLimit
 	// PublicURL is the address under which clients see the server. Its path is a prefix of every path served. Nil: links are built
 	// from the request.
 	PublicURL *url.URL
@@ -63,12 +68,18 @@ type Config struct {
 	Registry *prometheus.Registry
 	// Log is where requests and faults are written; nil writes nowhere.
 	Log *slog.Logger
+	// TokenKey makes and checks the tokens of the ArcGIS surfaces: 32 bytes, the same on every node and at every start. Nil draws one, and
+	// tokens end with the process.
+	TokenKey []byte
 	// TLS, when not nil, is how connections are encrypted.
 	TLS *tls.Config
 }
 
-// DefaultMaxWebhooks is the number of webhooks a tenant may have, unless Config says otherwise.
-const DefaultMaxWebhooks = 100
+// How many webhooks there may be, unless Config says otherwise: in one tenant, and of user level of one owner in it.
+const (
+	DefaultMaxWebhooks         = 100
+	DefaultMaxWebhooksPerOwner = 150
+)
 
 // Server is the HTTP edge. It is an http.Handler.
 type Server struct {
@@ -78,8 +89,10 @@ type Server struct {
 	http     *http.Server
 	keys     keyring
 	tenancy  sync.Mutex // held while a tenant is made or changed
+	naming   sync.Mutex // held while a webhook gets a name where names are unique
 	prefix   string     // of PublicURL's path, without a slash at its end
 	metrics  *metrics
+	limiter  *rateLimiter // nil without a limit
 	stopping atomic.Bool
 	// ending ends, by end, when a shutdown begins: answers that would go on for ever end with it.
 	ending context.Context //nolint:containedctx // it is the life of the server, not of a call
@@ -103,19 +116,24 @@ type route struct {
 	handle       handler
 	// quiet routes are logged at debug: they are many, or asked by machines all day.
 	quiet bool
+	// tier is the management rate limit that calls count against.
+	tier tier
 }
+
+// corePrefix is the newer of the two prefixes of webhooks.
+const corePrefix = "/api/core/webhooks"
 
 // routes is the one list of everything that is served and who may call it. The webhook routes stand once and are served under both
 // prefixes.
 func (s *Server) routes() []route {
 	list := []route{
-		{method: http.MethodPost, path: "/api/v1/events", allowed: admin | emitter, handle: s.postEvents, quiet: true},
+		{method: http.MethodPost, path: "/api/v1/events", allowed: admin | emitter, handle: s.postEvents, quiet: true, tier: noTier},
 		{method: http.MethodGet, path: "/api/v1/events", allowed: admin | viewer, handle: s.listEvents},
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodGet, path: "/api/v1/stats", allowed: admin | viewer, handle: s.getOverview},
-		{method: http.MethodGet, path: "/api/v1/tail", allowed: tailRoles, handle: s.getTail},
+		{method: http.MethodGet, path: "/api/v1/tail", allowed: tailRoles, handle: s.getTail, tier: noTier},
 		{method: http.MethodGet, path: "/api/v1/routes", allowed: admin | user | viewer, handle: s.getBranches},
-		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
+		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch, tier: readTier},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
 		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
@@ -145,7 +163,7 @@ func (s *Server) routes() []route {
 	for _, method := range receiverMethods {
 		list = append(list, route{method: method, path: delivery.InsidePath + ":receiver", allowed: anyone, handle: s.postArrival, quiet: true})
 	}
-	for _, prefix := range []string{"/api/v1/webhooks", "/api/core/webhooks"} {
+	for _, prefix := range []string{"/api/v1/webhooks", corePrefix} {
 		for _, r := range []route{
 			{method: http.MethodGet, path: "", allowed: admin | user | viewer, handle: s.listWebhooks},
 			{method: http.MethodPost, path: "", allowed: admin | user, handle: s.createWebhook},
@@ -162,12 +180,18 @@ func (s *Server) routes() []route {
 			{method: http.MethodGet, path: "/:webhook/deliveries", allowed: admin | user | viewer, handle: s.listDeliveries},
 			{method: http.MethodGet, path: "/:webhook/deliveries/:delivery", allowed: admin | user | viewer, handle: s.getDelivery},
 			{method: http.MethodPost, path: "/:webhook/deliveries/:delivery/actions/resend", allowed: admin | user, handle: s.resendDelivery},
+			{method: http.MethodPost, path: "/:webhook/actions/recover", allowed: admin | user, handle: s.recoverWebhook},
+			{method: http.MethodGet, path: "/:webhook/recoveries", allowed: admin | user | viewer, handle: s.listRecoveries},
+			{method: http.MethodGet, path: "/:webhook/recoveries/:recovery", allowed: admin | user | viewer, handle: s.getRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/pause", allowed: admin | user, handle: s.pauseRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/resume", allowed: admin | user, handle: s.resumeRecovery},
+			{method: http.MethodPost, path: "/:webhook/recoveries/:recovery/actions/cancel", allowed: admin | user, handle: s.cancelRecovery},
 		} {
 			r.path = prefix + r.path
 			list = append(list, r)
 		}
 	}
-	return list
+	return append(list, s.sharingRoutes()...)
 }
 
 // What the edge calls is met by the packages below; the store is met in cmd, as the two never import each other.
@@ -177,6 +201,7 @@ var (
 	_ Tester     = (*delivery.Dispatcher)(nil)
 	_ Hosts      = (*delivery.Dispatcher)(nil)
 	_ Tailer     = (*delivery.Dispatcher)(nil)
+	_ Recoverer  = (*delivery.Recoverer)(nil)
 	_ Directory  = (*delivery.Directory)(nil)
 	_ Matcher    = (*router.Table)(nil)
 )
@@ -188,14 +213,24 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.config.MaxWebhooks == 0 {
-		s.config.MaxWebhooks = DefaultMaxWebhooks
+	s.config.MaxWebhooks = cmp.Or(config.MaxWebhooks, DefaultMaxWebhooks)
+	s.config.MaxWebhooksPerOwner = cmp.Or(config.MaxWebhooksPerOwner, DefaultMaxWebhooksPerOwner)
+	if config.ManagementRateLimit != (RateLimit{}) {
+		s.limiter = newRateLimiter(config.ManagementRateLimit, s.keys.users, time.Now)
 	}
 	if s.config.Registry == nil {
 		s.config.Registry = prometheus.NewRegistry()
 	}
 	if s.config.Inbox == nil {
 		s.config.Inbox = NewInbox("")
+	}
+	switch len(s.config.TokenKey) {
+	case 0:
+		s.config.TokenKey = make([]byte, tokenKeySize)
+		_, _ = rand.Read(s.config.TokenKey) // never fails
+	case tokenKeySize:
+	default:
+		return nil, fmt.Errorf("the key of tokens has %d bytes, not %d", len(s.config.TokenKey), tokenKeySize)
 	}
 	if config.PublicURL != nil {
 		s.prefix = strings.TrimRight(config.PublicURL.Path, "/")
@@ -278,7 +313,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP takes the public prefix and doubled slashes out of the path, and hands over to the routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") {
+	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.HasSuffix(r.URL.Path, "/") {
 		r = rerouted(r, s.prefix)
 	}
 	s.echo.ServeHTTP(w, r)
@@ -293,6 +328,9 @@ func rerouted(r *http.Request, prefix string) *http.Request {
 	}
 	if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
 		path = rest
+	}
+	if surfaceAt(path) == sharing {
+		path = strings.TrimSuffix(path, "/") // clients join addresses as it comes
 	}
 	u := *r.URL
 	u.Path, u.RawPath = path, ""

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
@@ -142,9 +143,15 @@ func (s *Server) tenantFor(key *triggers.APIKey, name string) (uint32, error) {
 // receivers and command lines go by them.
 func readTenant(t *triggers.Tenant, body jsontext.Value, created bool) error {
 	err := eachMember(body, "", func(name string, value jsontext.Value) error {
+		switch name {
+		case "sourceNaming":
+			return readNaming(t, name, value)
+		case "portalSettings":
+			return readSettings(t, name, value)
+		}
 		into := map[string]*string{"name": &t.Name, "portalId": &t.PortalID, "portalUrl": &t.PortalURL, "serverUrl": &t.ServerURL}[name]
 		if into == nil {
-			return triggers.Invalid(triggers.CodeUnknownField, name, "a tenant has name, portalId, portalUrl and serverUrl only")
+			return triggers.Invalid(triggers.CodeUnknownField, name, "a tenant has name, portalId, portalUrl, serverUrl, sourceNaming and portalSettings only")
 		}
 		text, err := textOf(name, value)
 		if err != nil {
@@ -160,6 +167,46 @@ func readTenant(t *triggers.Tenant, body jsontext.Value, created bool) error {
 		return err
 	}
 	return checkTenant(t)
+}
+
+// The ways in which payloads name what an event is about, by their word for an item.
+const (
+	pluralNaming   = "items"
+	singularNaming = "item"
+)
+
+func readNaming(t *triggers.Tenant, field string, value jsontext.Value) error {
+	naming, err := textOf(field, value)
+	switch {
+	case err != nil:
+		return err
+	case naming != pluralNaming && naming != singularNaming:
+		return triggers.Invalid(triggers.CodeOutOfRange, field, "%s is %s or %s", field, pluralNaming, singularNaming)
+	}
+	t.SingularSource = naming == singularNaming
+	return nil
+}
+
+// readSettings reads an object of portal settings; those that it leaves out stay.
+func readSettings(t *triggers.Tenant, field string, value jsontext.Value) error {
+	settings := t.Settings.OrDefault()
+	err := eachMember(value, field, func(name string, value jsontext.Value) (err error) {
+		for _, setting := range triggers.AllPortalSettings {
+			if setting.Name == name {
+				*setting.Of(&settings), err = intOf(field+"."+name, value)
+				return err
+			}
+		}
+		return triggers.Invalid(triggers.CodeUnknownField, field+"."+name, "a portal has no such setting")
+	})
+	if err != nil {
+		return err
+	}
+	if err := settings.Validate(); err != nil {
+		return inField(field+"."+problemOf(err).Field, err)
+	}
+	t.Settings = settings
+	return nil
 }
 
 func checkTenant(t *triggers.Tenant) (err error) {
@@ -189,7 +236,7 @@ func checkTenant(t *triggers.Tenant) (err error) {
 func portalAddress(field, text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
-	case len(text) > triggers.MaxURLCharacters:
+	case utf8.RuneCountInString(text) > triggers.MaxURLCharacters:
 		return "", triggers.Invalid(triggers.CodeTooLong, field, "%s has at most %d characters", field, triggers.MaxURLCharacters)
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return "", triggers.Invalid(triggers.CodeBadURI, field, "%s is not a complete URL, such as https://portal.example.com/portal/", field)
@@ -205,6 +252,12 @@ func appendTenant(dst []byte, t *triggers.Tenant) []byte {
 	o.text("portalId", t.PortalID)
 	o.text("portalUrl", t.PortalURL)
 	o.text("serverUrl", t.ServerURL)
+	naming := pluralNaming
+	if t.SingularSource {
+		naming = singularNaming
+	}
+	o.text("sourceNaming", naming)
+	o.object("portalSettings", func(o *object) { writePortalSettings(o, t.Settings) })
 	o.time("createdAt", t.CreatedAt)
 	return o.close()
 }

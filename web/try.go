@@ -41,7 +41,7 @@ func (s *Server) testWebhook(c echo.Context, key *triggers.APIKey) error {
 	ctx := c.Request().Context()
 	trial, err := s.config.Tester.Test(ctx, key.Tenant, w.ID, asked.event)
 	if err != nil {
-		return webhookError("test", err)
+		return s.webhookError("test", err)
 	}
 	// What went out is told of, although whoever asked for it may be gone.
 	ctx, change := audited(c, key, webhookTest, w.ID.String())

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,17 +19,17 @@ func eachMember(object jsontext.Value, field string, visit func(name string, val
 		return wrongType(field, "an object", object)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return syntaxProblem(err, int64(len(object)))
+		return syntaxProblem(err, object)
 	}
 	for decoder.PeekKind() != jsontext.KindEndObject {
 		name, err := decoder.ReadToken()
 		if err != nil {
-			return syntaxProblem(err, int64(len(object)))
+			return syntaxProblem(err, object)
 		}
 		text := name.String()
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return syntaxProblem(err, int64(len(object)))
+			return syntaxProblem(err, object)
 		}
 		if err := visit(text, value); err != nil {
 			return err
@@ -44,12 +45,12 @@ func eachItem(array jsontext.Value, field string, visit func(i int, value jsonte
 		return wrongType(field, "an array", array)
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return syntaxProblem(err, int64(len(array)))
+		return syntaxProblem(err, array)
 	}
 	for i := 0; decoder.PeekKind() != jsontext.KindEndArray; i++ {
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return syntaxProblem(err, int64(len(array)))
+			return syntaxProblem(err, array)
 		}
 		if err := visit(i, value); err != nil {
 			return err
@@ -81,11 +82,14 @@ func intOf(field string, value jsontext.Value) (int, error) {
 	if value.Kind() != jsontext.KindNumber {
 		return 0, wrongType(field, "a whole number", value)
 	}
-	n, err := strconv.ParseInt(string(value), 10, 32)
-	if err != nil {
-		return 0, triggers.Invalid(triggers.CodeWrongType, field, "%s is not a whole number of 32 bits", value)
+	switch n, err := strconv.ParseInt(string(value), 10, 32); {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, triggers.Invalid(triggers.CodeOutOfRange, field, "%s is not a whole number of 32 bits", value)
+	case err != nil:
+		return 0, triggers.Invalid(triggers.CodeWrongType, field, "%s is not a whole number, written with digits alone", value)
+	default:
+		return int(n), nil
 	}
-	return int(n), nil
 }
 
 func textsOf(field string, value jsontext.Value) ([]string, error) {

@@ -32,6 +32,8 @@ type draft struct {
 	keepsHeader bool
 	keepsSecret bool                      // the body said secretKeyAdded
 	repeated    map[string]jsontext.Value // what the body says of the members that only the server sets
+	// cloudEvents is enableCloudEventDelivery of a replacement that does not say it.
+	cloudEvents bool
 }
 
 // member reads one member of a webhook's body into the draft.
@@ -52,6 +54,7 @@ var members = map[string]member{
 		return &w.CheckCertificateRevocation
 	}),
 	"enableCloudEventDelivery": flag(func(w *triggers.Webhook) *bool { return &w.EnableCloudEventDelivery }),
+	"plainSecretHeader":        flag(func(w *triggers.Webhook) *bool { return &w.PlainSecretHeader }),
 	"timeoutSeconds":           number(func(w *triggers.Webhook) *int { return &w.TimeoutSeconds }),
 	"rateLimit":                number(func(w *triggers.Webhook) *int { return &w.RateLimit }),
 	"secret":                   (*draft).readSecret,
@@ -71,12 +74,13 @@ func (s *Server) decodeNew(w *triggers.Webhook, body jsontext.Value) error {
 	return d.read(body)
 }
 
-// decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what an older client cannot know
-// of (enableCloudEventDelivery) and what a body cannot set (the plain secret header, rotated secrets).
-func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level triggers.Level) error {
+// decodeWhole reads a body that replaces w: what it leaves out goes back to its default, but for what an older client cannot know of
+// (plainSecretHeader), what a body cannot set (rotated secrets) and for enableCloudEventDelivery, which is false on the core prefix,
+// while on the older one, whose clients may not know of it, it stays.
+func (s *Server) decodeWhole(w *triggers.Webhook, body jsontext.Value, level triggers.Level, core bool) error {
 	before := *w
 	w.Level = level
-	d := draft{server: s, w: w, before: &before}
+	d := draft{server: s, w: w, before: &before, cloudEvents: before.EnableCloudEventDelivery && !core}
 	return d.replace(body)
 }
 
@@ -86,7 +90,7 @@ func (d *draft) replace(body jsontext.Value) error {
 	*d.w = triggers.Webhook{
 		Key: old.Key, ID: old.ID, Tenant: old.Tenant, Revision: old.Revision, Origin: old.Origin, Level: d.w.Level,
 		DisabledReason: old.DisabledReason, DisabledReasonCode: old.DisabledReasonCode, DisabledAt: old.DisabledAt,
-		EnableCloudEventDelivery: old.EnableCloudEventDelivery, PlainSecretHeader: old.PlainSecretHeader,
+		EnableCloudEventDelivery: d.cloudEvents, PlainSecretHeader: old.PlainSecretHeader,
 		CreatedAt: old.CreatedAt, UpdatedAt: old.UpdatedAt, CreatedBy: old.CreatedBy, UpdatedBy: old.UpdatedBy,
 	}
 	if err := d.read(body); err != nil {
@@ -96,6 +100,12 @@ func (d *draft) replace(body jsontext.Value) error {
 		return &problem{
 			Code: codeReenter, Field: "encryptedHeaders", Index: -1,
 			Detail: "with another url, give every encrypted header its value again, or remove it",
+		}
+	}
+	if old.EnableCloudEventDelivery && !d.w.EnableCloudEventDelivery {
+		return &problem{
+			Code: codeOneWay, Field: "enableCloudEventDelivery", Index: -1,
+			Detail: "a webhook that has it once keeps it: say true, or make another webhook; a format other than auto chooses its form all the same",
 		}
 	}
 	if d.w.Secret == old.Secret {

@@ -99,12 +99,9 @@ func (s *Server) webhookQuery(l *listing) (*delivery.WebhookQuery, error) {
 		Name: get("name"), URL: get("url"), OwnerID: get("ownerId"), CreatedBy: get("createdByUserId"), UpdatedBy: get("updatedByUserId"),
 		Sort: delivery.WebhookSort(l.sort), Descending: l.down != l.back, Limit: l.limit + 1,
 	}
-	if text := get("enabled"); text != "" {
-		enabled, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, triggers.Invalid(triggers.CodeOutOfRange, "enabled", "enabled is %q; it must be true or false", text)
-		}
-		query.Enabled = &enabled
+	var err error
+	if query.Enabled, err = l.flag("enabled"); err != nil {
+		return nil, err
 	}
 	for _, name := range []string{"eventTypes", "eventType"} {
 		for _, text := range splitList(get(name)) {

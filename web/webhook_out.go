@@ -44,6 +44,7 @@ func webhookObject(dst []byte, w *triggers.Webhook, guarded func(o *object)) []b
 	o.flag("checkCertificateRevocation", w.CheckCertificateRevocation)
 	o.flag("enableCloudEventDelivery", w.EnableCloudEventDelivery)
 	o.text("format", string(w.Format))
+	o.flag("plainSecretHeader", w.PlainSecretHeader)
 	o.raw("retry", retryValue(w.Retry))
 	if w.Deactivation != nil {
 		o.object("deactivationPolicy", func(o *object) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,11 +17,11 @@ import (
 
 // Directory keeps the webhooks: what it has acknowledged, the next event hears. It is met by *delivery.Directory.
 type Directory interface {
-	// Create stores a new webhook; triggers.ErrLimit when the tenant has its number already.
+	// Create stores a new webhook; triggers.ErrLimit when the tenant has its number already, triggers.ErrOwnerLimit when the owner has.
 	Create(ctx context.Context, w *triggers.Webhook) error
 	// Update hands a copy of the stored webhook to change, which replaces slices rather than writing into them, and stores what it
 	// made of it; nobody else changes the webhook meanwhile. An error of change is given back as it is, and nothing is stored;
-	// triggers.ErrNotFound when there is no such webhook.
+	// triggers.ErrNotFound when there is no such webhook, triggers.ErrOwnerLimit when its new owner has his number already.
 	Update(ctx context.Context, tenant uint32, id triggers.WebhookID, change func(w *triggers.Webhook) error) (*triggers.Webhook, error)
 	// Delete removes a webhook and cancels its waiting work; triggers.ErrNotFound when there is no such webhook.
 	Delete(ctx context.Context, tenant uint32, id triggers.WebhookID) error
@@ -62,10 +63,7 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	ctx, change := audited(c, key, webhookCreate, w.ID.String())
 	change.After = auditedWebhook(w, nil)
 	if err := s.config.Directory.Create(ctx, w); err != nil {
-		if errors.Is(err, triggers.ErrLimit) {
-			return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
-		}
-		return fmt.Errorf("create webhook: %w", err)
+		return s.webhookError("create", err)
 	}
 	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
 	return nil
@@ -91,7 +89,7 @@ func (s *Server) webhook(c echo.Context, key *triggers.APIKey) (*triggers.Webhoo
 		err = triggers.ErrNotFound
 	}
 	if err != nil {
-		return nil, webhookError("find", err)
+		return nil, s.webhookError("find", err)
 	}
 	return w, nil
 }
@@ -102,13 +100,18 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error { return s.decodeWhole(w, body, defaultLevel(key)) })
+	w, err := s.update(c, key, webhookUpdate, func(w *triggers.Webhook) error {
+		return s.decodeWhole(w, body, defaultLevel(key), ofCore(c))
+	})
 	if err != nil {
 		return err
 	}
 	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
 	return nil
 }
+
+// ofCore reports whether a request of webhooks came under the newer of the two prefixes.
+func ofCore(c echo.Context) bool { return strings.HasPrefix(c.Path(), corePrefix) }
 
 // patchWebhook applies a JSON patch whole, judges the result as one, and answers without a body.
 func (s *Server) patchWebhook(c echo.Context, key *triggers.APIKey) error {
@@ -133,12 +136,20 @@ func (s *Server) deleteWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
+	if err := s.remove(c, key, w); err != nil {
+		return err
+	}
+	writeNoContent(c)
+	return nil
+}
+
+// remove deletes a webhook, and notes who did it.
+func (s *Server) remove(c echo.Context, key *triggers.APIKey, w *triggers.Webhook) error {
 	ctx, change := audited(c, key, webhookDelete, w.ID.String())
 	change.Before = auditedWebhook(w, nil)
 	if err := s.config.Directory.Delete(ctx, key.Tenant, w.ID); err != nil {
-		return webhookError("delete", err)
+		return s.webhookError("delete", err)
 	}
-	writeNoContent(c)
 	return nil
 }
 
@@ -150,21 +161,24 @@ func (s *Server) disableWebhook(c echo.Context, key *triggers.APIKey) error {
 	return s.switchWebhook(c, key, webhookDisable)
 }
 
-// switchWebhook switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+// switchWebhook switches a webhook on or off by hand.
 func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action) error {
 	if err := noMembers(c.Request()); err != nil {
 		return err
 	}
-	w, err := s.update(c, key, done, func(w *triggers.Webhook) error {
-		w.Enabled = done == webhookEnable
-		forgetReason(w)
-		return w.Validate(s.targetsFor(w))
-	})
+	w, err := s.update(c, key, done, func(w *triggers.Webhook) error { return s.turn(w, done == webhookEnable) })
 	if err != nil {
 		return err
 	}
 	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
 	return nil
+}
+
+// turn switches a webhook on or off by hand, which in either case ends what the server itself had against it.
+func (s *Server) turn(w *triggers.Webhook, on bool) error {
+	w.Enabled = on
+	forgetReason(w)
+	return w.Validate(s.targetsFor(w))
 }
 
 // update changes the webhook that the path names, and notes who did it.
@@ -196,7 +210,7 @@ func (s *Server) update(
 		return nil
 	})
 	if err != nil {
-		return nil, webhookError("update", err)
+		return nil, s.webhookError("update", err)
 	}
 	return w, nil
 }
@@ -205,10 +219,18 @@ func forgetReason(w *triggers.Webhook) {
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
 }
 
-// webhookError says that there is no such webhook where that is the trouble.
-func webhookError(doing string, err error) error {
-	if errors.Is(err, triggers.ErrNotFound) {
+// webhookError says that there is no such webhook, or that there are enough, where that is the trouble.
+func (s *Server) webhookError(doing string, err error) error {
+	switch {
+	case errors.Is(err, triggers.ErrNotFound):
 		return fault(codeNotFound, "there is no such webhook")
+	case errors.Is(err, triggers.ErrLimit):
+		return fault(codeWebhookLimit, fmt.Sprintf("a tenant may have %d webhooks; delete one first", s.config.MaxWebhooks))
+	case errors.Is(err, triggers.ErrOwnerLimit):
+		return &problem{
+			Code: codeOwnerLimit, Field: "ownerId", Index: -1,
+			Detail: fmt.Sprintf("an owner may have %d webhooks of user level; delete one of his first", s.config.MaxWebhooksPerOwner),
+		}
 	}
 	return fmt.Errorf("%s webhook: %w", doing, err)
 }

@@ -20,7 +20,7 @@ const (
 	fullWebhook = `{"name":"Shares & more","description":"of <items>","url":"https://receiver.example.com/hook?a=1&b=2",
  "eventTypes":["/ITEMS/Share","/users/*/signin","com.qlik.v1.app.created"],"enabled":true,"level":"tenant","secret":"` + secret + `",
  "headers":{"x-env":"prod","X-Team":"gis"},"encryptedHeaders":{"authorization":"Bearer top-secret"},"origin":"automations",
- "checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","retry":["0s","90s","5m","2h"],
+ "checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","plainSecretHeader":true,"retry":["0s","90s","5m","2h"],
  "deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"ordered":true,"timeoutSeconds":20,"rateLimit":600}`
 )
 
@@ -36,7 +36,7 @@ func TestWebhookWhole(t *testing.T) {
 	require.Equal(t, `{"id":"`+id+`","name":"Shares & more","description":"of <items>","url":"https://receiver.example.com/hook?a=1&b=2",`+
 		`"eventTypes":["/items/share","/users/*/signIn","com.qlik.v1.app.created"],"level":"tenant","ownerId":"","enabled":true,"filter":"",`+
 		`"headers":{"x-env":"prod","X-Team":"gis"},"encryptedHeaders":["authorization"],"secretKeyAdded":true,"origin":"automations",`+
-		`"checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","retry":["0s","1m30s","5m","2h"],`+
+		`"checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","plainSecretHeader":true,"retry":["0s","1m30s","5m","2h"],`+
 		`"deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"ordered":true,"timeoutSeconds":20,"rateLimit":600,`+
 		`"disabledReason":"","disabledReasonCode":"","createdAt":"`+date+`","updatedAt":"`+date+`",`+
 		`"createdByUserId":"u-admin-key","updatedByUserId":"u-admin-key"}`, a.body)

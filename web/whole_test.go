@@ -26,8 +26,9 @@ import (
 // whole is every part of the product behind the edge, over a database file, and a receiver.
 type whole struct {
 	edge
-	receiver *receiver
-	store    *storage.Store
+	receiver  *receiver
+	store     *storage.Store
+	directory *delivery.Directory
 }
 
 // receiver keeps what it is sent and answers as it is told.
@@ -108,7 +109,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}
-	w := &whole{edge: edge{log: &logbook{}}, receiver: to, store: store}
+	w := &whole{edge: edge{log: &logbook{}}, receiver: to, store: store, directory: dir}
 	w.server, err = web.New(ctx, server)
 	require.NoError(t, err)
 	dispatcher.Start()
@@ -118,7 +119,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 		defer cancel()
 		require.NoError(t, dispatcher.Shutdown(stopping))
 	})
-	listener := httptest.NewServer(w.server)
+	listener := httptest.NewServer(specified(t, w.server))
 	t.Cleanup(listener.Close)
 	w.url = listener.URL
 	return w
@@ -227,6 +228,7 @@ func TestWholeGone(t *testing.T) {
 	require.NotEmpty(t, off["disabledReason"])
 	require.NotEmpty(t, off["disabledReasonCode"])
 	require.Contains(t, off, "disabledAt")
+	require.Equal(t, []any{off}, w.call(t, "GET", "/api/v1/webhooks", "").json(t)["data"])
 
 	skipped := w.post(t, share)
 	a := w.call(t, "GET", "/api/v1/events/"+skipped, "")

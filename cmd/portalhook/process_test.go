@@ -61,7 +61,7 @@ func (p *process) start(tb testing.TB) {
 	require.NoError(tb, err)
 	args := append([]string{
 		"serve", "--listen", p.listen, "--store", "sqlite:" + p.store, "--admin-key", p.key, "--log-format", "json",
-		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000",
+		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000", "--max-webhooks-per-owner", "100000",
 	}, p.args...)
 	p.cmd = exec.Command(path, args...)
 	p.log = new(bytes.Buffer)

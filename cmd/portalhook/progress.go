@@ -31,6 +31,24 @@ func newProgress(std streams, size int64, linesPrinted bool) progress {
 	return progress{bar: progressbar.NewOptions64(-1, append(options, progressbar.OptionShowIts(), progressbar.OptionShowCount())...)}
 }
 
+// newCounted makes one of so many things that are counted elsewhere, such as the deliveries of a recovery.
+func newCounted(std streams, total int, doing string) progress {
+	if !isTerminal(std.err) {
+		return progress{}
+	}
+	return progress{bar: progressbar.NewOptions(total, progressbar.OptionSetWriter(std.err), progressbar.OptionThrottle(progressInterval),
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(doing), progressbar.OptionFullWidth(), progressbar.OptionShowCount(),
+		progressbar.OptionEnableColorCodes(bool(paintFor(std.err))))}
+}
+
+// reached moves it to n of the total, which may have grown.
+func (p progress) reached(n, total int) {
+	if p.bar != nil {
+		p.bar.ChangeMax(max(n, total))
+		_ = p.bar.Set(n) // a bar that cannot be drawn must not stop the work
+	}
+}
+
 // reading counts what is read from in.
 func (p progress) reading(in io.Reader) io.Reader {
 	if p.bar == nil || !p.bytes {

@@ -15,15 +15,18 @@ import (
 type commandLine struct {
 	Help helpFlag `help:"Show help; after a command, that command's." short:"h"`
 
-	Serve    serveCommand    `cmd:"" help:"Run the server."`
-	Demo     demoCommand     `cmd:"" help:"See it work, without any set-up: server, receiver, webhooks, every kind of event."`
-	Emit     emitCommand     `cmd:"" help:"Tell a server what happened: one event, or a file of them."`
-	Listen   listenCommand   `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
-	Match    matchCommand    `cmd:"" help:"Ask a server which webhooks would get an event, and why."`
-	Triggers triggersCommand `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
-	Tenants  tenantsCommand  `cmd:"" help:"List, make and change tenants."`
-	Keys     keysCommand     `cmd:"" help:"List, make and revoke API keys."`
-	Version  versionCommand  `cmd:"" help:"Show the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the server."`
+	Demo       demoCommand       `cmd:"" help:"See it work, without any set-up: server, receiver, webhooks, every kind of event."`
+	Emit       emitCommand       `cmd:"" help:"Tell a server what happened: one event, or a file of them."`
+	Listen     listenCommand     `cmd:"" help:"Receive deliveries: print them, check their signatures, answer as told."`
+	Match      matchCommand      `cmd:"" help:"Ask a server which webhooks would get an event, and why."`
+	Triggers   triggersCommand   `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
+	Tenants    tenantsCommand    `cmd:"" help:"List, make and change tenants."`
+	Keys       keysCommand       `cmd:"" help:"List, make and revoke API keys."`
+	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch and delete webhooks."`
+	Deliveries deliveriesCommand `cmd:"" help:"List, show and resend deliveries of a webhook."`
+	Recover    recoverCommand    `cmd:"" help:"Send what a webhook did not get: counted first, then at a bounded rate."`
+	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 
 const description = `Portalhook delivers what happens in a portal to the webhooks that want to know.

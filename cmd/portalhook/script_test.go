@@ -47,6 +47,7 @@ func (l leakless) Run() int {
 //	interrupt NAME              sends it SIGTERM, expects status 0, and leaves NAME.out and NAME.err
 //	finish NAME N               waits until it has ended with status N by itself, and leaves the same
 //	webhook NAME URL SECRET TRIGGER… subscribes at $PORTALHOOK_SERVER
+//	resend WEBHOOK              sends the newest delivery of a webhook again, by the command
 //	post URL FILE [NAME:VALUE…] sends a file to a receiver; stdout is the answer's status
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -59,7 +60,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": scriptStatus, "start": scriptStart, "interrupt": scriptInterrupt, "finish": scriptFinish, "post": scriptPost,
-			"webhook": scriptWebhook,
+			"webhook": scriptWebhook, "resend": scriptResend,
 		},
 	})
 }
@@ -178,6 +179,12 @@ func scriptWebhook(ts *testscript.TestScript, _ bool, args []string) {
 	defer api.http.CloseIdleConnections()
 	webhook := newWebhook{Name: args[0], URL: args[1], Secret: args[2], EventTypes: args[3:], Enabled: true}
 	ts.Check(api.call(context.Background(), http.MethodPost, webhooksPath, webhook, nil))
+}
+
+func scriptResend(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("portalhook", "deliveries", "list", args[0], "--limit", "1", "--json"))
+	id := regexp.MustCompile(`dlv_[0-9a-v]{13}`).FindString(ts.ReadFile("stdout"))
+	ts.Check(ts.Exec("portalhook", "deliveries", "resend", args[0], id))
 }
 
 func isFile(path string) bool {

@@ -17,6 +17,7 @@ import (
 
 	"portalhook/storage"
 	"portalhook/triggers"
+	"portalhook/web"
 )
 
 type serveCommand struct {
@@ -36,10 +37,14 @@ type serveCommand struct {
 	Resolver    string   `help:"The DNS server that receivers' names are looked up with; without it the system's." env:"PORTALHOOK_RESOLVER" placeholder:"ADDRESS:PORT"`
 	EgressProxy string   `help:"Not in this version." env:"PORTALHOOK_EGRESS_PROXY" hidden:""`
 
-	MaxWebhooks int           `help:"How many webhooks a tenant may have." default:"100" env:"PORTALHOOK_MAX_WEBHOOKS" placeholder:"N"`
-	Retention   time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
-	CloudFormat string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
-	Catalog     string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
+	UserAgent string `help:"The User-Agent of deliveries. Receivers made for Qlik Cloud may test it for being Qlik Webhook." default:"Portalhook" env:"PORTALHOOK_USER_AGENT" placeholder:"TEXT"`
+
+	MaxWebhooks         int           `help:"How many webhooks a tenant may have." default:"100" env:"PORTALHOOK_MAX_WEBHOOKS" placeholder:"N"`
+	MaxWebhooksPerOwner int           `help:"How many webhooks of user level an owner may have in a tenant." default:"150" env:"PORTALHOOK_MAX_WEBHOOKS_PER_OWNER" placeholder:"N"`
+	ManagementRateLimit string        `help:"How often a user may call everything but POST /api/v1/events: off, qlik, or requests a minute that read and that change something, such as 600,60." default:"off" env:"PORTALHOOK_MANAGEMENT_RATE_LIMIT" placeholder:"LIMIT"`
+	Retention           time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
+	CloudFormat         string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
+	Catalog             string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
 
 	TLSCert      string   `name:"tls-cert" help:"Serve HTTPS with this certificate (PEM)." env:"PORTALHOOK_TLS_CERT" and:"tls" placeholder:"FILE"`
 	TLSKey       string   `name:"tls-key" help:"The certificate's key (PEM)." env:"PORTALHOOK_TLS_KEY" and:"tls" placeholder:"FILE"`
@@ -89,15 +94,19 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 // config turns flags into what a server is built from, but for the listener. Its errors are the user's.
 func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
-		adminKey: s.AdminKey, maxWebhooks: s.MaxWebhooks, legacyCloud: s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
+		adminKey: s.AdminKey, userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
+		legacyCloud: s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},
 	}
-	if err := errors.Join(s.notYet(), s.checkNumbers(), checkAdminKey(s.AdminKey)); err != nil {
+	if err := errors.Join(s.notYet(), s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
 		return config, err
 	}
 	var err error
+	if config.rateLimit, err = web.ParseRateLimit(s.ManagementRateLimit); err != nil {
+		return config, fmt.Errorf("--management-rate-limit: %w", err)
+	}
 	if config.catalog, err = catalogWith(s.Catalog); err != nil {
 		return config, err
 	}
@@ -149,6 +158,8 @@ func (s *serveCommand) checkNumbers() error {
 	switch {
 	case s.MaxWebhooks < 1:
 		return errors.New("--max-webhooks is at least 1")
+	case s.MaxWebhooksPerOwner < 1:
+		return errors.New("--max-webhooks-per-owner is at least 1")
 	case s.Retention < minRetention:
 		return errors.New("--retention is at least 24h")
 	}
@@ -169,6 +180,17 @@ func checkAdminKey(key string) error {
 		return fmt.Errorf("--admin-key has at most %d characters", maxAdminKey)
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New("--admin-key is printable ASCII, without blanks")
+	}
+	return nil
+}
+
+// maxUserAgent bounds the User-Agent of deliveries, in characters.
+const maxUserAgent = 256
+
+// checkUserAgent refuses what receivers would not get as it was written: a header's value is trimmed, and no control character may be in it.
+func checkUserAgent(text string) error {
+	if text == "" || len(text) > maxUserAgent || strings.TrimSpace(text) != text || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("--user-agent is 1 to %d characters of printable ASCII, without blanks around them", maxUserAgent)
 	}
 	return nil
 }

@@ -46,23 +46,26 @@ const keyUseInterval = 30 * time.Second
 
 // serverConfig is what a server is built from.
 type serverConfig struct {
-	listener     net.Listener      // closed with the server
-	catalog      *triggers.Catalog // nil: triggers.Default()
-	store        storage.Config    // its catalogue is the server's
-	portalURL    string            // empty: the stored one, and at the first start publicURL or the address listened on
-	serverURL    string            // empty: the stored one
-	publicURL    *url.URL
-	adminKey     string // empty: a first start draws one
-	targets      triggers.Targets
-	rootCAs      *x509.CertPool // nil: the system's
-	resolver     *net.Resolver  // nil: Go's own
-	maxWebhooks  int            // of a tenant
-	legacyCloud  bool           // cloud types without CloudEvents have their legacy form, not the hybrid one
-	retention    time.Duration
-	trusted      []netip.Prefix
-	tls          *tls.Config // nil: plain HTTP
-	log          *slog.Logger
-	announcedKey func(key string) // told the key that a first start draws
+	listener            net.Listener      // closed with the server
+	catalog             *triggers.Catalog // nil: triggers.Default()
+	store               storage.Config    // its catalogue is the server's
+	portalURL           string            // empty: the stored one, and at the first start publicURL or the address listened on
+	serverURL           string            // empty: the stored one
+	publicURL           *url.URL
+	adminKey            string // empty: a first start draws one
+	targets             triggers.Targets
+	rootCAs             *x509.CertPool // nil: the system's
+	resolver            *net.Resolver  // nil: Go's own
+	userAgent           string         // of deliveries; empty: Portalhook
+	maxWebhooks         int            // of a tenant
+	maxWebhooksPerOwner int            // of user level, of one owner in a tenant
+	rateLimit           web.RateLimit
+	legacyCloud         bool // cloud types without CloudEvents have their legacy form, not the hybrid one
+	retention           time.Duration
+	trusted             []netip.Prefix
+	tls                 *tls.Config // nil: plain HTTP
+	log                 *slog.Logger
+	announcedKey        func(key string) // told the key that a first start draws
 }
 
 // server is every part of Portalhook, built and wired.
@@ -70,6 +73,7 @@ type server struct {
 	config     serverConfig
 	store      *storage.Store
 	dispatcher *delivery.Dispatcher
+	recoverer  *delivery.Recoverer
 	web        *web.Server
 	background sync.WaitGroup
 }
@@ -95,7 +99,8 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 
 	table := router.NewTable()
 	directory, err := delivery.NewDirectory(ctx, delivery.DirectoryConfig{
-		Store: store, Table: table, MaxWebhooks: config.maxWebhooks, LegacyCloud: config.legacyCloud, Own: web.OwnWebhookChange,
+		Store: store, Table: table, MaxWebhooks: config.maxWebhooks, MaxWebhooksPerOwner: config.maxWebhooksPerOwner,
+		LegacyCloud: config.legacyCloud, Own: web.OwnWebhookChange,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)
@@ -116,14 +121,25 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
+		UserAgent: config.userAgent,
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
+	s.recoverer = delivery.NewRecoverer(delivery.RecovererConfig{
+		Store: store, Dispatcher: s.dispatcher, Catalog: config.catalog, Logger: config.log,
+	})
+	tokenKey, err := store.DeriveKey("tokens of the sharing API")
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of tokens: %w", err)
+	}
 	s.web, err = web.New(ctx, web.Config{
-		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
-		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
+		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
+		Table: table, Directory: directory,
+		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
+		Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
+		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
+		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},
@@ -233,6 +249,7 @@ func (s *server) serve(ctx context.Context) error {
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	s.dispatcher.Start()
+	s.recoverer.Start()
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
 	ended := make(chan error, 1)
@@ -253,6 +270,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.web.Shutdown(drain); err != nil {
 		s.config.log.Warn("requests cut off", "err", err)
 	}
+	s.recoverer.Stop()
 	if err := s.dispatcher.Shutdown(drain); err != nil {
 		// Their deliveries are in the store, and are tried again after the next start.
 		s.config.log.Warn("attempts cut off", "err", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +16,7 @@ const (
 	tenantsPath = "/api/v1/tenants"
 	keysPath    = "/api/v1/api-keys"
 	// listLimit is the size of the pages that a list is fetched in: the largest there is.
-	listLimit = "100"
+	listLimit = 100
 )
 
 // listPage is a page of any list of the server; its rows stay as they came, for --json.
@@ -28,9 +29,18 @@ type listPage struct {
 	} `json:"links"`
 }
 
-// all fetches every page of a list.
+// all fetches every row of a list.
 func (c *client) all(ctx context.Context, path string, query url.Values) ([]jsontext.Value, error) {
-	query.Set("limit", listLimit)
+	return c.first(ctx, path, query, 0)
+}
+
+// first fetches the first rows of a list, page by page; most is how many, 0 all.
+func (c *client) first(ctx context.Context, path string, query url.Values, most int) ([]jsontext.Value, error) {
+	limit := listLimit
+	if most > 0 {
+		limit = min(limit, most)
+	}
+	query.Set("limit", strconv.Itoa(limit))
 	var rows []jsontext.Value
 	for {
 		var page listPage
@@ -38,6 +48,9 @@ func (c *client) all(ctx context.Context, path string, query url.Values) ([]json
 			return nil, err
 		}
 		rows = append(rows, page.Data...)
+		if most > 0 && len(rows) >= most {
+			return rows[:most], nil
+		}
 		if page.Links.Next.Href == "" {
 			return rows, nil
 		}
@@ -78,7 +91,7 @@ func printRows[T any](std streams, asJSON bool, rows []jsontext.Value, header []
 type tenantsCommand struct {
 	List   tenantsList   `cmd:"" help:"List the tenants."`
 	Add    tenantsAdd    `cmd:"" help:"Make a tenant."`
-	Update tenantsUpdate `cmd:"" help:"Change the URLs of a tenant."`
+	Update tenantsUpdate `cmd:"" help:"Change the URLs of a tenant, or how its payloads name things."`
 }
 
 // Help is shown below the summary.
@@ -117,10 +130,11 @@ func (t *tenantsList) Run(ctx context.Context, std streams) error {
 
 // tenantBody is a tenant as it is made or changed; what is empty is left out.
 type tenantBody struct {
-	Name      string `json:"name,omitzero"`
-	PortalID  string `json:"portalId,omitzero"`
-	PortalURL string `json:"portalUrl,omitzero"`
-	ServerURL string `json:"serverUrl,omitzero"`
+	Name         string `json:"name,omitzero"`
+	PortalID     string `json:"portalId,omitzero"`
+	PortalURL    string `json:"portalUrl,omitzero"`
+	ServerURL    string `json:"serverUrl,omitzero"`
+	SourceNaming string `json:"sourceNaming,omitzero"`
 }
 
 type tenantsAdd struct {
@@ -139,19 +153,20 @@ func (t *tenantsAdd) Run(ctx context.Context, std streams) error {
 }
 
 type tenantsUpdate struct {
-	Name      string `arg:"" help:"The tenant's name or portal id."`
-	PortalURL string `help:"The portal's URL, as payloads name it from now on." placeholder:"URL"`
-	ServerURL string `help:"Where changesUrl of services points." placeholder:"URL"`
-	JSON      bool   `help:"Print the server's answer as it is."`
+	Name         string `arg:"" help:"The tenant's name or portal id."`
+	PortalURL    string `help:"The portal's URL, as payloads name it from now on." placeholder:"URL"`
+	ServerURL    string `help:"Where changesUrl of services points." placeholder:"URL"`
+	SourceNaming string `help:"The source of an item's events in payloads from now on, items or item; those of groups, users and roles follow." enum:",items,item" default:"" placeholder:"WORD"`
+	JSON         bool   `help:"Print the server's answer as it is."`
 	serverFlags
 }
 
 // Run changes the tenant and prints it.
 func (t *tenantsUpdate) Run(ctx context.Context, std streams) error {
-	if t.PortalURL == "" && t.ServerURL == "" {
-		return usagef("give --portal-url or --server-url")
+	if t.PortalURL == "" && t.ServerURL == "" && t.SourceNaming == "" {
+		return usagef("give --portal-url, --server-url or --source-naming")
 	}
-	body := tenantBody{PortalURL: t.PortalURL, ServerURL: t.ServerURL}
+	body := tenantBody{PortalURL: t.PortalURL, ServerURL: t.ServerURL, SourceNaming: t.SourceNaming}
 	return saveTenant(ctx, std, t.client(), http.MethodPatch, tenantsPath+"/"+url.PathEscape(t.Name), body, t.JSON)
 }
 

@@ -144,7 +144,7 @@ func testRevisionIsKept(f *fixture) {
 	f.enqueue(f.event(h.waiting()))
 	renamed := *h.Webhook
 	renamed.Name = "renamed"
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), &renamed))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), &renamed, delivery.WebhookLimits{}))
 	require.NotEqual(f, h.Revision, renamed.Revision)
 	f.enqueue(f.event(hook{&renamed}.waiting()))
 	claimed := f.claim()

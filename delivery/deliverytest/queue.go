@@ -17,7 +17,7 @@ import (
 // Queue is a delivery.Queue in memory, and the webhooks it delivers to. It keeps the same contract as a database, as plainly as it
 // can be said, and is meant for tests of timing: it never touches a disk or starts a goroutine.
 type Queue struct {
-	// Fail, when set, is asked before each verb (Enqueue, Claim, Settle, Resend, CloseIntervals); its error is the verb's.
+	// Fail, when set, is asked before each verb (Enqueue, Claim, Settle, Resend, CloseIntervals, Health); its error is the verb's.
 	Fail func(verb string) error
 
 	mu         sync.Mutex
@@ -31,6 +31,7 @@ type Queue struct {
 	identities map[identity]triggers.ID
 	deliveries map[triggers.ID]*entry
 	members    []member
+	health     map[uint32]delivery.Health
 	cursor     uint32 // the webhook whose turn was last
 
 	legacyCloud bool // of the revisions made from now on
@@ -50,7 +51,9 @@ type event struct {
 type entry struct {
 	delivery.Record
 	events []triggers.ID
-	fence  uint32
+	// collected says that an interval's end made it.
+	collected bool
+	fence     uint32
 }
 
 func (e *entry) open() bool { return e.State == delivery.Waiting || e.State == delivery.Sending }
@@ -75,6 +78,7 @@ func NewQueue(now func() time.Time) *Queue {
 		events:     make(map[triggers.ID]*event),
 		identities: make(map[identity]triggers.ID),
 		deliveries: make(map[triggers.ID]*entry),
+		health:     make(map[uint32]delivery.Health),
 	}
 }
 
@@ -221,62 +225,6 @@ func (q *Queue) draw(n int) triggers.ID {
 	return first
 }
 
-// Claim implements delivery.Queue.
-func (q *Queue) Claim(
-	_ context.Context, now time.Time, limit int, free func(webhook uint32) int,
-) (claimed []delivery.Claimed, next time.Time, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.fail("Claim"); err != nil {
-		return nil, time.Time{}, err
-	}
-	lines := q.lines()
-	turns := slices.Sorted(maps.Keys(lines))
-	at, found := slices.BinarySearch(turns, q.cursor)
-	if found {
-		at++
-	}
-	for _, webhook := range slices.Concat(turns[at:], turns[:at]) {
-		if len(claimed) == limit {
-			break
-		}
-		if lines[webhook][0].DueAt.After(now) {
-			continue
-		}
-		room := min(free(webhook), limit-len(claimed))
-		for _, d := range lines[webhook] {
-			if room <= 0 || d.DueAt.After(now) {
-				break
-			}
-			due := d.DueAt
-			q.lease(d)
-			claimed = append(claimed, q.claimed(d, due))
-			q.cursor = webhook
-			room--
-		}
-	}
-	for _, line := range q.lines() {
-		if due := line[0].DueAt; due.After(now) && (next.IsZero() || due.Before(next)) {
-			next = due
-		}
-	}
-	return claimed, next, nil
-}
-
-// lines are the waiting deliveries of each webhook, the earliest due first.
-func (q *Queue) lines() map[uint32][]*entry {
-	lines := make(map[uint32][]*entry)
-	for _, d := range q.deliveries {
-		if d.State == delivery.Waiting {
-			lines[d.Webhook] = append(lines[d.Webhook], d)
-		}
-	}
-	for _, line := range lines {
-		slices.SortFunc(line, func(a, b *entry) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
-	}
-	return lines
-}
-
 func (q *Queue) claimed(d *entry, due time.Time) delivery.Claimed {
 	return delivery.Claimed{
 		ID: d.ID, Tenant: d.Tenant, Webhook: d.Webhook, Revision: d.Revision, BuiltAt: d.BuiltAt,
@@ -307,6 +255,7 @@ func (q *Queue) Settle(_ context.Context, batch []delivery.Settlement) (stale in
 			continue
 		}
 		q.settle(d, s)
+		q.noteHealth(d.Webhook, &s)
 	}
 	return stale, nil
 }
@@ -344,6 +293,7 @@ func (q *Queue) Resend(_ context.Context, tenant uint32, id triggers.ID, now tim
 	trigger := slices.Index(old.Revision.Triggers, old.Trigger)
 	planned := delivery.Planned{Webhook: old.Webhook, Revision: old.Revision.Number, Trigger: uint8(trigger)} //nolint:gosec // at most 100 triggers
 	d := q.add(q.draw(1), tenant, planned, old.BuiltAt, milliseconds(now), old.events)
+	d.collected = old.collected
 	due := d.DueAt
 	q.lease(d)
 	return q.claimed(d, due), nil
@@ -382,7 +332,8 @@ func (q *Queue) CloseIntervals(_ context.Context, now time.Time) (int, error) {
 		}
 		newest := members[len(members)-1]
 		planned := delivery.Planned{Webhook: newest.webhook, Revision: newest.revision, Trigger: newest.trigger}
-		q.add(q.draw(1), newest.tenant, planned, time.UnixMilli(end.end).UTC(), time.UnixMilli(end.end).UTC(), events)
+		d := q.add(q.draw(1), newest.tenant, planned, time.UnixMilli(end.end).UTC(), time.UnixMilli(end.end).UTC(), events)
+		d.collected = true
 	}
 	return len(ends), nil
 }

@@ -132,7 +132,7 @@ func testResend(f *fixture) {
 	f.settle(f.exhausted(c))
 	renamed := *h.Webhook
 	renamed.Name = "renamed"
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), &renamed))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), &renamed, delivery.WebhookLimits{}))
 	now := f.clock.Advance(26 * time.Hour)
 	again, err := f.store.Resend(f.Context(), f.tenant, c.ID, now)
 	require.NoError(f, err)

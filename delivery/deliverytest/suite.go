@@ -100,6 +100,19 @@ func TestQueue(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"an interval's delivery can be sent again", testIntervalResend},
 		{"a deleted webhook's work is cancelled", testDeleted},
 		{"an event for a webhook deleted meanwhile is cancelled", testDeletedMeanwhile},
+		{"an ordered webhook is claimed thing by thing, one at a time", testOrdered},
+		{"an ordered webhook has no more than there is room for", testOrderedRoom},
+		{"what has no id is one line, ids are compared as triggers are", testOrderedLines},
+		{"an ordered webhook's intervals come one after the other", testOrderedIntervals},
+		{"a restart keeps the order", testOrderedRestart},
+		{"a resend goes at once, its retries in their turn", testOrderedResend},
+		{"order begins and ends with work waiting", testOrderedSwitched},
+		{"failures are remembered until the next success, exhausted deliveries for good", testHealth},
+		{"trouble of our own is nothing of a webhook's", testHealthOfOurTrouble},
+		{"a resend counts for the webhook's health", testHealthOfResends},
+		{"health is bounded in number and age", testHealthIsBounded},
+		{"health begins anew when a webhook is switched on", testHealthBeginsAnew},
+		{"a deleted webhook has no health", testHealthOfDeleted},
 		{"nothing of one tenant is another's", testTenants},
 		{"nothing asked is nothing done", testNothing},
 		{"claims at the same time take different deliveries", testClaimsDisjoint},
@@ -165,7 +178,7 @@ func (f *fixture) webhookOf(tenant uint32, name string) hook {
 		require.NoError(f, err)
 		w.Triggers = append(w.Triggers, trigger)
 	}
-	require.NoError(f, f.store.CreateWebhook(f.Context(), w, 0))
+	require.NoError(f, f.store.CreateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	require.NotZero(f, w.Key)
 	require.NotZero(f, w.Revision)
 	return hook{w}

@@ -98,8 +98,8 @@ func (q *Queue) EachWebhook(_ context.Context, each func(*triggers.Webhook) erro
 	return nil
 }
 
-// CreateWebhook stores a copy and sets Key and Revision; triggers.ErrLimit past limit webhooks in the tenant.
-func (q *Queue) CreateWebhook(_ context.Context, w *triggers.Webhook, limit int) error {
+// CreateWebhook stores a copy and sets Key and Revision; triggers.ErrLimit or triggers.ErrOwnerLimit past the limits.
+func (q *Queue) CreateWebhook(_ context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	tenant, err := q.tenant(w.Tenant)
@@ -112,8 +112,11 @@ func (q *Queue) CreateWebhook(_ context.Context, w *triggers.Webhook, limit int)
 			count++
 		}
 	}
-	if limit > 0 && count >= limit {
+	if limits.Tenant > 0 && count >= limits.Tenant {
 		return fmt.Errorf("webhooks: %w", triggers.ErrLimit)
+	}
+	if limits.Owner > 0 && q.owned(w) >= limits.Owner {
+		return fmt.Errorf("webhooks: %w", triggers.ErrOwnerLimit)
 	}
 	q.keys++
 	w.Key = q.keys
@@ -123,8 +126,20 @@ func (q *Queue) CreateWebhook(_ context.Context, w *triggers.Webhook, limit int)
 	return nil
 }
 
-// UpdateWebhook replaces the webhook with this Tenant and ID and sets Key and Revision; triggers.ErrNotFound when there is none.
-func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook) error {
+// owned is how many webhooks the owner of w has, when w is of user level.
+func (q *Queue) owned(w *triggers.Webhook) int {
+	count := 0
+	for _, other := range q.webhooks {
+		if w.Level == triggers.UserLevel && other.Level == w.Level && other.Tenant == w.Tenant && other.OwnerID == w.OwnerID {
+			count++
+		}
+	}
+	return count
+}
+
+// UpdateWebhook replaces the webhook with this Tenant and ID and sets Key and Revision; triggers.ErrNotFound when there is none,
+// triggers.ErrOwnerLimit when it becomes one too many of another owner.
+func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	old, err := q.find(w.Tenant, w.ID)
@@ -134,6 +149,13 @@ func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook) error {
 	tenant, err := q.tenant(w.Tenant)
 	if err != nil {
 		return err
+	}
+	same := old.Level == w.Level && old.OwnerID == w.OwnerID
+	if limits.Owner > 0 && !same && q.owned(w) >= limits.Owner {
+		return fmt.Errorf("webhooks: %w", triggers.ErrOwnerLimit)
+	}
+	if w.Enabled && !old.Enabled {
+		delete(q.health, old.Key)
 	}
 	w.Key = old.Key
 	q.revise(w, tenant)
@@ -151,6 +173,7 @@ func (q *Queue) DeleteWebhook(_ context.Context, tenant uint32, id triggers.Webh
 		return err
 	}
 	delete(q.webhooks, w.Key)
+	delete(q.health, w.Key)
 	for _, d := range q.deliveries {
 		if d.Webhook == w.Key && d.State == delivery.Waiting {
 			q.cancel(d)

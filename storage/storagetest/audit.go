@@ -42,9 +42,9 @@ func actionsOf(changes []delivery.Change) []string {
 
 func testAudit(f *fixture) {
 	w := f.webhook("plain", "/items")
-	require.NoError(f, f.store.CreateWebhook(f.audited("create", "webhook", "1"), w, 1))
+	require.NoError(f, f.store.CreateWebhook(f.audited("create", "webhook", "1"), w, delivery.WebhookLimits{Tenant: 1}))
 	w.Name = "other"
-	require.NoError(f, f.store.UpdateWebhook(f.audited("update", "webhook", "1"), w))
+	require.NoError(f, f.store.UpdateWebhook(f.audited("update", "webhook", "1"), w, delivery.WebhookLimits{}))
 	key := triggers.APIKey{ID: "key-2", Hash: [32]byte{2}, Tenant: f.tenant, Role: triggers.RoleViewer, Created: f.clock.Now()}
 	require.NoError(f, f.store.AddAPIKey(f.audited("add", "api-key", key.ID), key))
 	require.NoError(f, f.store.RevokeAPIKey(f.audited("revoke", "api-key", key.ID), f.tenant, key.ID))
@@ -53,12 +53,12 @@ func testAudit(f *fixture) {
 	require.NoError(f, f.store.SaveTenant(f.audited("found", "tenant", "HARBOUR"), &tenant))
 
 	// What fails leaves no row, and what carries no change neither.
-	require.Error(f, f.store.UpdateWebhook(f.audited("update", "webhook", "1"), w))
+	require.Error(f, f.store.UpdateWebhook(f.audited("update", "webhook", "1"), w, delivery.WebhookLimits{}))
 	require.Error(f, f.store.DeleteWebhook(f.audited("delete", "webhook", "1"), f.tenant, w.ID))
 	require.Error(f, f.store.AddAPIKey(f.audited("add", "api-key", key.ID), key))
 	require.Error(f, f.store.RevokeAPIKey(f.audited("revoke", "api-key", "nobody"), f.tenant, "nobody"))
 	f.create(f.webhook("unaudited", "/items"))
-	require.Error(f, f.store.CreateWebhook(f.audited("create", "webhook", "2"), f.webhook("one too many", "/items"), 1))
+	require.Error(f, f.store.CreateWebhook(f.audited("create", "webhook", "2"), f.webhook("one too many", "/items"), delivery.WebhookLimits{Tenant: 1}))
 
 	f.store = f.reopen()
 	rows := f.changes(delivery.ChangeQuery{})

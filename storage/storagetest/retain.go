@@ -150,7 +150,7 @@ func testRetainRevisions(f *fixture) {
 	f.settle(c, delivery.Waiting, 503, time.Second, f.clock.Now().Add(100*time.Hour))
 	for _, name := range []string{"second", "third"} {
 		w.Name = name
-		require.NoError(f, f.store.UpdateWebhook(f.Context(), w))
+		require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	}
 	f.clock.Advance(100 * time.Hour)
 	f.retain()
@@ -166,8 +166,15 @@ func testShiftDue(f *fixture) {
 	w := f.create(f.webhook("w", "/items"))
 	f.accept(w, 0)
 	f.settle(f.claimOne(), delivery.Waiting, 503, time.Second, f.clock.Now().Add(time.Hour))
+	failing := f.clock.Now().Add(time.Second)
 	f.clock.Advance(24 * time.Hour) // the clock was set
 	require.NoError(f, f.store.ShiftDue(f.Context(), 24*time.Hour))
+	for range 2 {
+		health, err := f.store.Health(f.Context(), w.Key)
+		require.NoError(f, err)
+		require.Equal(f, failing.Add(24*time.Hour), health[w.Key].FailingSince, "a webhook has failed for as long as it has")
+		f.store = f.reopen()
+	}
 	require.Empty(f, f.claim())
 	f.clock.Advance(time.Hour)
 	c := f.claimOne()

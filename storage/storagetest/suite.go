@@ -17,6 +17,7 @@ import (
 // Store is what the suite asks of an implementation.
 type Store interface {
 	deliverytest.Store
+	delivery.RecoveryStore
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
 	AddAPIKey(ctx context.Context, key triggers.APIKey) error
@@ -24,7 +25,7 @@ type Store interface {
 	NoteKeyUse(ctx context.Context, used map[string]time.Time) error
 	Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error)
 	AddChange(ctx context.Context, change *delivery.Change) error
-	Deliveries(ctx context.Context, q delivery.HistoryQuery) ([]delivery.Record, error)
+	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error)
@@ -55,6 +56,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"a revision changes with what payloads and history show", testWebhookRevision},
 		{"webhooks are revised when the server says otherwise", testReviseWebhooks},
 		{"a tenant has no more webhooks than it may", testWebhookLimit},
+		{"an owner has no more webhooks than he may", testOwnerLimit},
 		{"a webhook is found in its own tenant only", testWebhookNotFound},
 		{"a deleted webhook's key is not given again", testWebhookKeys},
 		{"webhooks are filtered", testListFilters},
@@ -66,7 +68,9 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"changes are filtered and paged", testAuditPages},
 		{"changes outlive history", testAuditRetained},
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
-		{"deliveries are filtered", testHistoryFilters},
+		{"deliveries are filtered as a look at each of them would", testHistoryFilters},
+		{"what is rare is found without a look at the rest", testHistoryRare},
+		{"pages stay in order while deliveries arrive and end", testHistoryMoves},
 		{"attempts are counted by the hour", testHourly},
 		{"whatever happens is counted, for its tenant and its webhook", testOverview},
 		{"events are searched as a look at each of them would", testSearch},
@@ -76,6 +80,18 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"retention keeps what younger deliveries need", testRetainResent},
 		{"retention keeps what open intervals need", testRetainInterval},
 		{"retention keeps revisions as long as they are needed", testRetainRevisions},
+		{"what was not delivered is made anew, once", testRecover},
+		{"a resend counts as a delivery of the event", testRecoverResent},
+		{"an ordered webhook recovers in order", testRecoverOrdered},
+		{"an interval's delivery is recovered whole", testRecoverInterval},
+		{"a recovery is narrowed by state, trigger and time", testRecoverNarrowed},
+		{"events without a delivery are taken up", testRecoverMissed},
+		{"a step of a recovery is made once", testRecoverSteps},
+		{"recoveries are paused, resumed, cancelled and listed", testRecoveryControl},
+		{"who began a recovery is noted", testRecoverAudited},
+		{"a recovery passes over days that were dropped", testRecoverRetained},
+		{"the times in which a webhook was off by hand are recorded", testOffSpans},
+		{"past events are found by the triggers that hear them", testEachPast},
 		{"due dates move with the clock", testShiftDue},
 		{"the store says how it is", testHealth},
 	} {
@@ -133,7 +149,7 @@ func (f *fixture) webhook(name string, texts ...string) *triggers.Webhook {
 
 func (f *fixture) create(w *triggers.Webhook) *triggers.Webhook {
 	f.Helper()
-	require.NoError(f, f.store.CreateWebhook(f.Context(), w, 0))
+	require.NoError(f, f.store.CreateWebhook(f.Context(), w, delivery.WebhookLimits{}))
 	return w
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -59,12 +61,12 @@ func testWebhookUpdate(f *fixture) {
 	w := f.create(f.webhook("plain", "/items"))
 	full := f.full()
 	full.ID = w.ID
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), full))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), full, delivery.WebhookLimits{}))
 	require.Equal(f, w.Key, full.Key)
 	require.Equal(f, full, f.find(w))
 	back := f.webhook("plain again", "/items")
 	back.ID = w.ID
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), back))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), back, delivery.WebhookLimits{}))
 	require.Equal(f, back, f.find(w), "what is left out is gone")
 }
 
@@ -99,7 +101,7 @@ func testWebhookRevision(f *fixture) {
 	} {
 		before := w.Revision
 		test.change(w)
-		require.NoError(f, f.store.UpdateWebhook(f.Context(), w), test.name)
+		require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}), test.name)
 		if test.new {
 			require.Greater(f, w.Revision, before, test.name)
 		} else {
@@ -122,7 +124,7 @@ func testReviseWebhooks(f *fixture) {
 	require.Greater(f, legacy[0], before[1])
 	require.Greater(f, legacy[1], before[1])
 	require.Equal(f, legacy, revise(true))
-	require.NoError(f, f.store.UpdateWebhook(f.Context(), second))
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), second, delivery.WebhookLimits{}))
 	require.Equal(f, legacy[1], second.Revision, "a save that changes nothing keeps the setting")
 	third := f.create(f.webhook("third", "/items"))
 	f.store = f.reopen()
@@ -136,14 +138,68 @@ func testReviseWebhooks(f *fixture) {
 
 func testWebhookLimit(f *fixture) {
 	for n := range 3 {
-		require.NoError(f, f.store.CreateWebhook(f.Context(), f.webhook(fmt.Sprint(n), "/items"), 3))
+		require.NoError(f, f.store.CreateWebhook(f.Context(), f.webhook(fmt.Sprint(n), "/items"), delivery.WebhookLimits{Tenant: 3}))
 	}
 	fourth := f.webhook("one too many", "/items")
-	require.ErrorIs(f, f.store.CreateWebhook(f.Context(), fourth, 3), triggers.ErrLimit)
+	require.ErrorIs(f, f.store.CreateWebhook(f.Context(), fourth, delivery.WebhookLimits{Tenant: 3}), triggers.ErrLimit)
 	_, err := f.store.Webhook(f.Context(), f.tenant, fourth.ID)
 	require.ErrorIs(f, err, triggers.ErrNotFound)
 	fourth.Tenant = f.newTenant("other")
-	require.NoError(f, f.store.CreateWebhook(f.Context(), fourth, 3), "others count for themselves")
+	require.NoError(f, f.store.CreateWebhook(f.Context(), fourth, delivery.WebhookLimits{Tenant: 3}), "others count for themselves")
+}
+
+func testOwnerLimit(f *fixture) {
+	limits := delivery.WebhookLimits{Tenant: 20, Owner: 2}
+	of := func(owner string) *triggers.Webhook {
+		w := f.webhook("of "+owner, "/items")
+		if owner != "" {
+			w.Level, w.OwnerID = triggers.UserLevel, owner
+		}
+		return w
+	}
+	first := of("ann")
+	require.NoError(f, f.store.CreateWebhook(f.Context(), first, limits))
+	// Of all that are made at once only as many get through as may.
+	var group sync.WaitGroup
+	var stored atomic.Int32
+	for range 6 {
+		w := of("ann")
+		group.Go(func() {
+			switch err := f.store.CreateWebhook(f.Context(), w, limits); {
+			case err == nil:
+				stored.Add(1)
+			case !errors.Is(err, triggers.ErrOwnerLimit):
+				f.Errorf("past the limit: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	require.EqualValues(f, 1, stored.Load())
+	list, err := f.store.Webhooks(f.Context(), delivery.WebhookQuery{Tenant: f.tenant, OwnerID: "ann", Limit: 10})
+	require.NoError(f, err)
+	require.Len(f, list, 2)
+
+	foreign := of("ann")
+	foreign.Tenant = f.newTenant("other")
+	require.NoError(f, f.store.CreateWebhook(f.Context(), foreign, limits), "another tenant's ann is another")
+	bobs, tenants := of("bob"), of("")
+	require.NoError(f, f.store.CreateWebhook(f.Context(), bobs, limits))
+	require.NoError(f, f.store.CreateWebhook(f.Context(), tenants, limits), "those of tenant level count for nobody")
+
+	// Neither another owner nor another level is a way around it.
+	for _, w := range []*triggers.Webhook{bobs, tenants} {
+		moved := *w
+		moved.Level, moved.OwnerID = triggers.UserLevel, "ann"
+		require.ErrorIs(f, f.store.UpdateWebhook(f.Context(), &moved, limits), triggers.ErrOwnerLimit)
+		require.Equal(f, w, f.find(w), "nothing has changed")
+	}
+	first.Name = "renamed"
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), first, delivery.WebhookLimits{Owner: 1}), "what he has he may change, though the limit was lowered")
+	first.Level, first.OwnerID = triggers.TenantLevel, ""
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), first, limits))
+	bobs.OwnerID = "ann"
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), bobs, limits), "there is room now")
+	require.ErrorIs(f, f.store.CreateWebhook(f.Context(), of("ann"), limits), triggers.ErrOwnerLimit)
 }
 
 func testWebhookNotFound(f *fixture) {
@@ -152,14 +208,14 @@ func testWebhookNotFound(f *fixture) {
 	foreign.Tenant = f.newTenant("other")
 	_, err := f.store.Webhook(f.Context(), foreign.Tenant, w.ID)
 	require.ErrorIs(f, err, triggers.ErrNotFound)
-	require.ErrorIs(f, f.store.UpdateWebhook(f.Context(), &foreign), triggers.ErrNotFound)
+	require.ErrorIs(f, f.store.UpdateWebhook(f.Context(), &foreign, delivery.WebhookLimits{}), triggers.ErrNotFound)
 	require.ErrorIs(f, f.store.DeleteWebhook(f.Context(), foreign.Tenant, w.ID), triggers.ErrNotFound)
 	homeless := f.webhook("homeless", "/items")
 	homeless.Tenant = 4711
-	require.ErrorIs(f, f.store.CreateWebhook(f.Context(), homeless, 0), triggers.ErrNotFound)
+	require.ErrorIs(f, f.store.CreateWebhook(f.Context(), homeless, delivery.WebhookLimits{}), triggers.ErrNotFound)
 	require.Equal(f, w, f.find(w))
 	require.NoError(f, f.store.DeleteWebhook(f.Context(), f.tenant, w.ID))
-	require.ErrorIs(f, f.store.UpdateWebhook(f.Context(), w), triggers.ErrNotFound)
+	require.ErrorIs(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}), triggers.ErrNotFound)
 }
 
 func testWebhookKeys(f *fixture) {
@@ -271,6 +327,7 @@ func testTenant(f *fixture) {
 	}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	tenant.Name, tenant.ServerURL = "renamed", ""
+	tenant.SingularSource, tenant.Settings = true, triggers.PortalSettings{TimeoutSeconds: 60, PauseSeconds: 1, MetricMinutes: 7}
 	require.NoError(f, f.store.SaveTenant(f.Context(), &tenant))
 	f.store = f.reopen()
 	tenants, err = f.store.Tenants(f.Context())
@@ -308,6 +365,16 @@ func testTenantURL(f *fixture) {
 	require.Equal(f, foreign, f.find(foreign))
 	f.accept(first, 0)
 	require.Equal(f, "https://moved.example.com/", f.claimOne().Revision.PortalURL)
+
+	// What attempts go by is in no revision; how payloads name things is.
+	moved.Settings = triggers.PortalSettings{Attempts: 5, PauseSeconds: 9, MetricMinutes: 1}
+	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
+	require.Equal(f, first, f.find(first))
+	moved.SingularSource = true
+	require.NoError(f, f.store.SaveTenant(f.Context(), &moved))
+	require.Greater(f, f.find(first).Revision, first.Revision)
+	f.accept(f.find(first), 0)
+	require.True(f, f.claimOne().Revision.SingularSource)
 }
 
 func testAPIKeys(f *fixture) {
