@@ -35,6 +35,7 @@ type Config struct {
 	Directory *Directory        // needed
 	Table     *router.Table     // needed; the directory's
 	Transport http.RoundTripper // needed; NewTransport's but in tests
+	Inside    Inside            // nil: no receivers within this process
 	Gauge     Gauge             // nil: never full
 	Limits    Limits
 	// MaxOpen is how many deliveries may be open before events are refused with 429; 0: 1,000,000.
@@ -80,6 +81,7 @@ type Dispatcher struct {
 	scratch    sync.Pool // of plans
 	resends    chan struct{}
 	trials     *trials
+	tail       Tail
 
 	mu                sync.Mutex
 	shares            shares
@@ -128,7 +130,7 @@ func New(config Config) *Dispatcher {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
-	d.sender = sender{transport: config.Transport, userAgent: agent, clock: d.clock}
+	d.sender = sender{transport: config.Transport, inside: config.Inside, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock
@@ -205,6 +207,9 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 		return nil, d.enqueueError(err) // p is left to the collector, since the queue may not have let go of it
 	}
 	d.room.accepted()
+	if d.tail.heard() {
+		d.tellAccepted(p, receipts, at)
+	}
 	d.handOver(p, receipts, at)
 	p.reset()
 	d.scratch.Put(p)

@@ -5,3 +5,6 @@ var RetryAfter = retryAfter
 
 // NewTestClock is a clock on given ones.
 var NewTestClock = newClock
+
+// Heard is what is asked before anything is told.
+func (t *Tail) Heard() bool { return t.heard() }

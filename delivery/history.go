@@ -138,9 +138,10 @@ func (q WebhookQuery) PlaceOf(w *triggers.Webhook) WebhookPlace {
 type HourCounts struct {
 	Hour      time.Time // its beginning, UTC
 	Attempts  int64
-	Succeeded int64 // deliveries that ended well
-	Failed    int64 // attempts that did not succeed
-	Exhausted int64 // deliveries that ran out of attempts
+	Succeeded int64         // deliveries that ended well
+	Failed    int64         // attempts that did not succeed
+	Exhausted int64         // deliveries that ran out of attempts
+	Took      time.Duration // of all attempts together, in microseconds
 	// Latency counts attempts by Attempt.Total: Latency[i] those of at most LatencyBounds[i], the last one all that took longer.
 	Latency [len(LatencyBounds) + 1]int64
 }

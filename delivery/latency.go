@@ -8,9 +8,18 @@ func (c *HourCounts) Add(other *HourCounts) {
 	c.Succeeded += other.Succeeded
 	c.Failed += other.Failed
 	c.Exhausted += other.Exhausted
+	c.Took += other.Took
 	for class, n := range other.Latency {
 		c.Latency[class] += n
 	}
+}
+
+// Mean is how long an attempt took in the mean, 0 when there was none.
+func (c *HourCounts) Mean() time.Duration {
+	if c.Attempts == 0 {
+		return 0
+	}
+	return c.Took / time.Duration(c.Attempts)
 }
 
 // Quantile is the time within which the given share (above 0, at most 1) of the attempts ended, false when there were none. Within

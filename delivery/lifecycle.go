@@ -75,6 +75,7 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	d.stopping = true
+	d.tail.Close()
 	if !d.started {
 		d.mu.Unlock()
 		return nil
@@ -156,7 +157,7 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 	a := d.sender.send(sending, to, &j.shipment)
 	d.metrics.attempted(a)
 	settlement, _ := d.conclude(j, to, a)
-	d.settler.putAndWait(ctx, settlement, d.afterEnd(j, to, &settlement))
+	d.settler.putAndWait(ctx, settlement, d.told(j, to.webhook, &settlement, d.afterEnd(j, to, &settlement)))
 	if a.outcome == Gone {
 		d.gone(j, to.webhook)
 	}

@@ -65,6 +65,7 @@ func newMetrics(registerer prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	gauge("attempts_in_flight", "Attempts under way.", d.underLock(func() int { return d.shares.running }))
 	gauge("deliveries_in_memory", "Deliveries reserved, waiting in memory or under way.", d.underLock(func() int { return d.shares.leased }))
+	gauge("tail_listeners", "Those who listen to what happens.", func() float64 { return float64(len(d.tail.all())) })
 	gauge("breakers_open", "Hosts that are given a rest.", d.underLock(d.shares.openBreakers))
 	return m
 }

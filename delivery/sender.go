@@ -38,6 +38,8 @@ type target struct {
 	url      *url.URL
 	urlErr   error  // why there is no url
 	host     string // scheme://name:port
+	// inside is true when the URL may be that of a receiver within this process.
+	inside   bool
 	schedule Schedule
 	timeout  time.Duration
 	// headers are the custom ones, under the spelling they go out with; overridden tells which of ours they replace.
@@ -52,6 +54,7 @@ func newTarget(w *triggers.Webhook, revision payload.Revision, settings triggers
 	t.url, t.urlErr = url.Parse(w.URL)
 	if t.urlErr == nil {
 		t.host = hostOf(t.url)
+		t.inside = strings.Contains(t.url.Path, InsidePath)
 	}
 	for _, list := range [][]triggers.Header{w.Headers, w.EncryptedHeaders} {
 		for _, header := range list {
@@ -115,6 +118,7 @@ func (t *target) secrets(now time.Time) []triggers.Secret {
 // sender makes single attempts.
 type sender struct {
 	transport http.RoundTripper
+	inside    Inside // nil: there are no receivers within this process
 	userAgent string
 	clock     *Clock
 }
@@ -181,7 +185,7 @@ func (s *sender) exchange(ctx context.Context, to *target, it *shipment, attempt
 	}
 	ctx, cancel := context.WithDeadline(context.WithValue(ctx, stepsKey{}, progress), progress.deadline)
 	defer cancel()
-	response, err := s.transport.RoundTrip(request.WithContext(ctx))
+	response, err := s.way(to).RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		return 0, err
 	}
@@ -195,6 +199,26 @@ func (s *sender) exchange(ctx context.Context, to *target, it *shipment, attempt
 		err = cause
 	}
 	return asked, err
+}
+
+// InsidePath is in the path of every URL of a receiver within this process.
+const InsidePath = "/receiver/"
+
+// Inside knows the receivers within this process. What is sent to them is handed over in memory and never dialled, so that the guard keeps
+// our own port closed to whatever else is asked for.
+type Inside interface {
+	// Inside is the receiver whose URL this is, letter for letter, if it is the tenant's; nil when it is none, and then the network is asked.
+	Inside(tenant uint32, url string) http.RoundTripper
+}
+
+// way is the way to a target: out of the house, but for receivers within it.
+func (s *sender) way(to *target) http.RoundTripper {
+	if to.inside && s.inside != nil {
+		if receiver := s.inside.Inside(to.webhook.Tenant, to.webhook.URL); receiver != nil {
+			return receiver
+		}
+	}
+	return s.transport
 }
 
 // request builds and signs. The bytes that are signed are the bytes that are sent.

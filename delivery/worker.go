@@ -117,7 +117,8 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	now := d.clock.Now()
 	switch {
 	case j.entry.gone.Load():
-		d.settler.put(j.settlement(Cancelled, time.Time{}, "the webhook was deleted"))
+		cancelled := j.settlement(Cancelled, time.Time{}, "the webhook was deleted")
+		d.settler.putThen(cancelled, d.told(j, to.webhook, &cancelled, nil))
 		return result{}, false
 	case !to.webhook.Enabled:
 		d.settler.put(j.settlement(Waiting, j.dueAt, "the webhook is off"))
@@ -129,7 +130,7 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	a := d.sender.send(d.sending, to, &j.shipment)
 	d.metrics.attempted(a)
 	settlement, hold := d.conclude(j, to, a)
-	d.settler.putThen(settlement, d.afterEnd(j, to, &settlement))
+	d.settler.putThen(settlement, d.told(j, to.webhook, &settlement, d.afterEnd(j, to, &settlement)))
 	if a.outcome == Gone {
 		d.gone(j, to.webhook)
 	}

@@ -34,11 +34,16 @@ type Received struct {
 	Now    time.Time
 }
 
-// Verify checks every signature that the delivery carries and gives the names of their headers, spelt as the constants here. All
-// of them must hold, by one secret or another: ErrUnsigned says that there is none, ErrSignature which one does not match,
-// ErrTimestamp that a Standard Webhooks signature is too old or from the future (the other families bear no date).
-func Verify(r Received) ([]string, error) {
-	checks := []struct {
+// Checked is a signature that a delivery carries, and what is wrong with it; nil when it holds.
+type Checked struct {
+	Header string // its name, spelt as the constants here
+	Err    error  // ErrSignature or ErrTimestamp
+}
+
+// Check judges every signature that the delivery carries by itself.
+func Check(r Received) []Checked {
+	var list []Checked
+	for _, c := range []struct {
 		header string
 		check  func(Received, string) error
 	}{
@@ -46,17 +51,24 @@ func Verify(r Received) ([]string, error) {
 		{HeaderEsri, checkEsri},
 		{HeaderQlik, checkQlik},
 		{HeaderSecret, checkPlain},
+	} {
+		if value := r.Header(c.header); value != "" {
+			list = append(list, Checked{c.header, c.check(r, value)})
+		}
 	}
+	return list
+}
+
+// Verify checks every signature that the delivery carries and gives the names of their headers, spelt as the constants here. All
+// of them must hold, by one secret or another: ErrUnsigned says that there is none, ErrSignature which one does not match,
+// ErrTimestamp that a Standard Webhooks signature is too old or from the future (the other families bear no date).
+func Verify(r Received) ([]string, error) {
 	var verified []string
-	for _, c := range checks {
-		value := r.Header(c.header)
-		if value == "" {
-			continue
+	for _, c := range Check(r) {
+		if c.Err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Header, c.Err)
 		}
-		if err := c.check(r, value); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.header, err)
-		}
-		verified = append(verified, c.header)
+		verified = append(verified, c.Header)
 	}
 	if len(verified) == 0 {
 		return nil, ErrUnsigned

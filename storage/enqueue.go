@@ -95,8 +95,10 @@ func (w *writer) enqueueGroup(group []*enqueueRequest) {
 			r.answer <- r.refused
 		}
 	case len(group) == 1:
+		w.forgetTenantHours()
 		group[0].answer <- commitError(err)
 	default:
+		w.forgetTenantHours()
 		for i := range group {
 			w.enqueueGroup(group[i : i+1])
 		}
@@ -122,7 +124,7 @@ func (w *writer) accept(group []*enqueueRequest) error {
 			}
 		}
 	}
-	return nil
+	return w.flushTenantHours()
 }
 
 // lookUp finds the group's identities among the stored events.
@@ -227,6 +229,9 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 			return err
 		}
 	}
+	if err := w.countEvent(a); err != nil {
+		return err
+	}
 	accepted := a.AcceptedAt.UnixMilli()
 	when := accepted
 	if a.Event.HasWhen {
@@ -289,7 +294,6 @@ func (w *writer) addWork(id triggers.ID, l lease, due driver.Value) error {
 
 // accepted takes the stored rows of a request into memory.
 func (w *writer) accepted(r *enqueueRequest) {
-	opened := int64(0)
 	for i := range r.batch {
 		a, receipt := &r.batch[i], r.receipts[i]
 		if receipt.Duplicate {
@@ -299,6 +303,7 @@ func (w *writer) accepted(r *enqueueRequest) {
 			id: receipt.ID, tenant: a.Tenant, uri: &a.Event.URI, username: a.Event.Username, unmatched: len(a.Planned) == 0,
 		})
 		accepted, form := a.AcceptedAt.UnixMilli(), a.Event.URI.AnyForm()
+		opened := int64(0)
 		for k := range a.Planned {
 			p, id := &a.Planned[k], deliveryID(receipt.ID, k)
 			fate := w.fateOf(p)
@@ -318,8 +323,8 @@ func (w *writer) accepted(r *enqueueRequest) {
 			case fateSkipped, fateCancelled, fateMember:
 			}
 		}
+		w.opened(a.Tenant, opened)
 	}
-	w.store.openWork.Add(opened)
 }
 
 // deliveryID is the id of an event's delivery at place i of its matches.

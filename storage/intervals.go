@@ -93,6 +93,7 @@ func (w *writer) closeIntervals(now int64) (made int, more bool, err error) {
 	}
 	for i := range groups {
 		g := &groups[i]
+		w.opened(g.tenant, 1)
 		if o := w.ordered[g.webhook]; o != nil {
 			o.add(g.line, g.delivery, g.until)
 			w.markFirst(g.webhook)
@@ -103,7 +104,6 @@ func (w *writer) closeIntervals(now int64) (made int, more bool, err error) {
 	for _, h := range told {
 		w.indexDelivery(h)
 	}
-	w.store.openWork.Add(int64(len(groups)))
 	return len(groups), more, nil
 }
 

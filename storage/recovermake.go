@@ -18,50 +18,52 @@ const (
 
 // CountRecovery implements delivery.RecoveryStore.
 func (s *Store) CountRecovery(ctx context.Context, step delivery.RecoveryStep) (*delivery.Recovery, error) {
-	return s.stepRecovery(ctx, step, func(_ *writer, r *delivery.Recovery) error {
+	return s.stepRecovery(ctx, step, func(_ *writer, r *delivery.Recovery) ([]remade, error) {
 		if r.State != delivery.RecoveryCounting || r.CountedTo != step.From {
-			return errTooLate
+			return nil, errTooLate
 		}
 		r.Counts.Add(step.Found.Found)
 		r.CountedTo = step.Found.To
 		if step.Found.Done {
 			r.Counts.Complete, r.State = true, delivery.RecoveryRunning
 		}
-		return nil
+		return nil, nil
 	})
 }
 
 // AdvanceRecovery implements delivery.RecoveryStore.
 func (s *Store) AdvanceRecovery(ctx context.Context, step delivery.RecoveryStep) (*delivery.Recovery, error) {
-	return s.stepRecovery(ctx, step, func(w *writer, r *delivery.Recovery) error {
+	return s.stepRecovery(ctx, step, func(w *writer, r *delivery.Recovery) ([]remade, error) {
 		if r.State != delivery.RecoveryRunning || r.Position != step.From {
-			return errTooLate
+			return nil, errTooLate
 		}
 		w.noteLost(r)
 		due := step.Now.UnixMilli()
+		var made []remade
 		revisions := make(map[int64]struct{})
 		for i := range step.Found.Found {
-			revision, err := w.remake(r, &step.Found.Found[i], step.Revision, due)
+			one, err := w.remake(r, &step.Found.Found[i], step.Revision, due)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if revision == 0 {
+			if one.id == 0 {
 				r.Passed++
 				continue
 			}
 			r.Made++
-			revisions[revision] = struct{}{}
+			made = append(made, one)
+			revisions[one.revision] = struct{}{}
 		}
 		for revision := range revisions {
 			if err := w.db.run(touchRevision, due, revision); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		r.Position, r.NextAt = step.Found.To, timeOf(unixMilli(step.NextAt))
 		if step.Found.Done {
 			r.State, r.EndedAt = delivery.RecoveryDone, timeOf(due)
 		}
-		return nil
+		return made, nil
 	})
 }
 
@@ -70,14 +72,14 @@ var errTooLate = errors.New("not the next step")
 
 // stepRecovery runs one transaction that moves a recovery on, and gives the recovery as it is then.
 func (s *Store) stepRecovery(
-	ctx context.Context, step delivery.RecoveryStep, do func(*writer, *delivery.Recovery) error,
+	ctx context.Context, step delivery.RecoveryStep, do func(*writer, *delivery.Recovery) ([]remade, error),
 ) (*delivery.Recovery, error) {
 	var moved *delivery.Recovery
 	err := s.write(ctx, func(w *writer) error {
 		if err := w.prepareDays(); err != nil {
 			return commitError(err)
 		}
-		made := 0
+		var made []remade
 		err := w.db.transaction(func() error {
 			r, err := w.recovery(oneRecovery, int64(step.ID))
 			if err == nil && r == nil {
@@ -88,10 +90,9 @@ func (s *Store) stepRecovery(
 			}
 			before := *r
 			moved = &before
-			if err := do(w, r); err != nil {
+			if made, err = do(w, r); err != nil {
 				return err
 			}
-			made = r.Made - before.Made
 			r.UpdatedAt = timeOf(step.Now.UnixMilli())
 			moved = r
 			return w.writeRecovery(r, false)
@@ -102,10 +103,7 @@ func (s *Store) stepRecovery(
 		if err != nil {
 			return known(err)
 		}
-		if made > 0 {
-			w.turns.mark(moved.Webhook, step.Now.UnixMilli())
-			w.store.openWork.Add(int64(made))
-		}
+		w.remadeAll(moved, made, step.Now.UnixMilli())
 		return nil
 	})
 	if err != nil {
@@ -129,12 +127,38 @@ func (w *writer) noteLost(r *delivery.Recovery) {
 	}
 }
 
-// remake makes one delivery of a recovery and gives its revision; zero when none was made, as the event has got another since it was found,
-// or its history is past.
-func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, present, due int64) (revision int64, err error) {
+// remade is a delivery that a recovery has made: what memory learns of it after the commit.
+type remade struct {
+	heard
+	revision int64
+	line     string // of an ordered webhook
+}
+
+// remadeAll takes the deliveries of a step into memory.
+func (w *writer) remadeAll(r *delivery.Recovery, made []remade, due int64) {
+	if len(made) == 0 {
+		return
+	}
+	w.opened(r.Tenant, int64(len(made)))
+	o := w.ordered[r.Webhook]
+	for i := range made {
+		w.indexDelivery(made[i].heard)
+		if o != nil {
+			o.add(made[i].line, made[i].id, due)
+		}
+	}
+	if o != nil {
+		w.markFirst(r.Webhook)
+		return
+	}
+	w.turns.mark(r.Webhook, due)
+}
+
+// remake makes one delivery of a recovery; none, without an id, when the event has got another since it was found, or its history is past.
+func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, present, due int64) (made remade, err error) {
 	newest, err := w.db.integer(newestLater, int64(r.Webhook), int64(found.Event))
 	if err != nil || triggers.ID(newest) > found.Delivery {
-		return 0, err
+		return remade{}, err
 	}
 	var l lease
 	if found.Delivery != 0 {
@@ -143,22 +167,31 @@ func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, prese
 		l, err = w.unsent(r, found, present)
 	}
 	if errors.Is(err, triggers.ErrNotFound) {
-		return 0, nil
+		return remade{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return remade{}, err
 	}
 	l.fence = 0
 	id := w.ids.draw(1)
+	made.revision = l.revision
+	if made.heard, err = w.heardOf(id, &l); err != nil {
+		return remade{}, err
+	}
+	if w.ordered[l.webhook] != nil {
+		if made.line, err = w.lineOf(l.event, l.members); err != nil {
+			return remade{}, err
+		}
+	}
 	if err := w.addWork(id, l, due); err != nil {
-		return 0, err
+		return remade{}, err
 	}
 	if l.members > 0 {
 		if err := w.db.run(copyEvents, int64(id), int64(found.Delivery)); err != nil {
-			return 0, err
+			return remade{}, err
 		}
 	}
-	return l.revision, w.noteRedelivery(l, id)
+	return made, w.noteRedelivery(l, id)
 }
 
 // noteRedelivery notes a delivery that was made later than at acceptance.

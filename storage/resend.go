@@ -81,11 +81,11 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 		return leased{}, err
 	}
 	w.leases[taken.id] = taken.lease
+	w.opened(taken.lease.tenant, 1)
 	w.indexDelivery(h)
 	if o := w.ordered[taken.lease.webhook]; o != nil {
 		o.add(line, taken.id, notDue)
 	}
-	w.store.openWork.Add(1)
 	return taken, nil
 }
 

@@ -190,6 +190,7 @@ func (w *writer) prune(before int64) error {
 		{`DELETE FROM recovery WHERE id < ? AND state NOT IN ('counting', 'running', 'paused')`, []driver.Value{int64(firstID(before))}},
 		{`DELETE FROM off_span WHERE to_ms < ?`, []driver.Value{min(before, oldest.Time().UnixMilli())}},
 		{`DELETE FROM hour WHERE hour < ?`, []driver.Value{(before - hoursKept.Milliseconds()) / time.Hour.Milliseconds()}},
+		{`DELETE FROM tenant_hour WHERE tenant IN (SELECT key FROM tenant) AND hour < ?`, []driver.Value{(before - hoursKept.Milliseconds()) / time.Hour.Milliseconds()}},
 		{`DELETE FROM revision WHERE ended_ms < ? AND number NOT IN (SELECT revision FROM work) AND number NOT IN (SELECT revision FROM member)
        AND number NOT IN (SELECT revision FROM delivery_kept)`, []driver.Value{min(before, oldest.Time().UnixMilli()) - slack}},
 		{`DELETE FROM audit WHERE id < ?`, []driver.Value{w.auditLimit(before)}},

@@ -171,7 +171,7 @@ func (w *writer) addAttempt(s *delivery.Settlement, l *lease) error {
 	l.tries++
 	attempt.Number = l.tries
 	l.status, l.started = attempt.StatusCode, unixMilli(attempt.StartedAt)
-	if err := w.countAttempt(s, l.webhook); err != nil {
+	if err := w.countAttempt(s, l); err != nil {
 		return err
 	}
 	body := appendAttempt(make([]byte, 0, 512), &attempt)
@@ -188,6 +188,9 @@ func (w *writer) addAttempt(s *delivery.Settlement, l *lease) error {
 
 // end writes the history of a delivery that has ended.
 func (w *writer) end(id triggers.ID, l lease, e ending) error {
+	if err := w.countEnd(l.tenant, e); err != nil {
+		return err
+	}
 	deliveries, err := w.db.insert(insertDelivery, w.store.calendar.suffix(id), 15)
 	if err != nil {
 		return err
@@ -217,7 +220,6 @@ func (w *writer) deleteWork(ids []triggers.ID) error {
 
 // settledAll takes settlements into memory.
 func (w *writer) settledAll(done []settled) {
-	ended := int64(0)
 	for i := range done {
 		webhook := done[i].lease.webhook
 		if o := w.ordered[webhook]; o != nil {
@@ -227,10 +229,9 @@ func (w *writer) settledAll(done []settled) {
 			w.turns.mark(webhook, done[i].due)
 		}
 		if !done[i].waits {
-			ended++
+			w.opened(done[i].lease.tenant, -1)
 		}
 	}
-	w.store.openWork.Add(-ended)
 }
 
 // blobOf is nil for no bytes, so that they are stored as null.

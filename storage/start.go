@@ -12,7 +12,8 @@ import (
 func newWriter(s *Store, db *conn) *writer {
 	return &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
-		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), known: make(map[identity]seen),
+		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow),
+		open: make(map[uint32]int64), known: make(map[identity]seen),
 		texts: make(map[int64][]string), ordered: make(map[uint32]*lines), ailing: make(map[uint32]delivery.Health),
 	}
 }
@@ -78,7 +79,5 @@ func (w *writer) loadTurns() error {
 	for _, webhook := range slices.Sorted(maps.Keys(w.ordered)) {
 		w.markFirst(webhook)
 	}
-	open, err := w.db.integer(`SELECT count(*) FROM work`)
-	w.store.openWork.Store(open)
-	return err
+	return w.loadOpen()
 }

@@ -31,6 +31,8 @@ type Store struct {
 	search   searchTail
 	openWork atomic.Int64
 	health   healthBook
+	// oldestOpen is the id of each tenant's oldest open delivery as it was found last: none is older.
+	oldestOpen sync.Map
 
 	revisions struct {
 		sync.Mutex

@@ -294,12 +294,18 @@ func (w *writer) cancelSome(webhook uint32) (more bool, err error) {
 				return err
 			}
 		}
-		return w.deleteWork(ids)
+		if err := w.deleteWork(ids); err != nil {
+			return err
+		}
+		return w.flushTenantHours()
 	})
 	if err != nil {
+		w.forgetTenantHours()
 		return false, err
 	}
-	w.store.openWork.Add(-int64(len(taken)))
+	for i := range taken {
+		w.opened(taken[i].lease.tenant, -1)
+	}
 	if more = len(taken) == cancelAtOnce; !more {
 		w.turns.forget(webhook)
 	}

@@ -34,8 +34,13 @@ type writer struct {
 	legacyCloud bool // of the revisions that are made
 
 	hours      map[hourKey]*hourRow
-	dirtyHours []hourKey                  // those to be written in this transaction
-	ailing     map[uint32]delivery.Health // healths that change in this transaction
+	dirtyHours []hourKey // those to be written in this transaction
+	// tenantHours are the same of tenants, whose keys stand in the place of webhooks.
+	tenantHours  map[hourKey]*tenantHourRow
+	dirtyTenants []hourKey
+
+	ailing map[uint32]delivery.Health // healths that change in this transaction
+	open   map[uint32]int64           // deliveries that have not ended, by tenant
 
 	enqueues []*enqueueRequest
 	settles  []*settleRequest

@@ -29,6 +29,8 @@ type Targets struct {
 	// the dial, as are the addresses of names.
 	ListenPort uint16
 
+	inside string // the URL of a receiver within this process, admitted letter for letter; empty: none
+
 	hosts map[string]bool
 	nets  []netip.Prefix
 }
@@ -95,6 +97,12 @@ func (t Targets) AdmitsAddr(addr netip.Addr) bool {
 	return false
 }
 
+// WithInside gives targets that admit this very URL too: it is that of a receiver within this process, and is never dialled.
+func (t Targets) WithInside(url string) Targets {
+	t.inside = url
+	return t
+}
+
 // CheckURL judges the URL of a webhook when it is saved, without looking its name up. The error is a *FieldError on the field url.
 func (t Targets) CheckURL(raw string) (*url.URL, error) {
 	switch n := utf8.RuneCountInString(raw); {
@@ -109,6 +117,8 @@ func (t Targets) CheckURL(raw string) (*url.URL, error) {
 		return nil, Invalid(CodeBadURI, "url", "the url is not a complete one, such as https://receiver.example.com/hook")
 	}
 	switch {
+	case raw == t.inside:
+		return u, nil
 	case u.Scheme == "http" && !t.AllowHTTP:
 		return nil, Invalid(CodeNotAllowed, "url", "the url must begin with https://; http is not allowed on this server")
 	case u.Scheme != "https" && u.Scheme != "http":

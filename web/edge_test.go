@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,7 @@ func newBareEdge(tb testing.TB, change ...func(*web.Config)) *edge {
 	e := &edge{memory: newMemory(), log: &logbook{}}
 	config := web.Config{
 		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory, Tester: e.memory,
-		Recoverer: e.memory, Handshaker: e.memory,
+		Recoverer: e.memory, Handshaker: e.memory, Overview: e.memory, Hosts: e.memory, Tailer: e.memory,
 		History: e.memory, Keys: e.memory, Audit: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
 	}
 	for _, c := range change {
@@ -130,7 +131,7 @@ func (e *edge) do(tb testing.TB, r request) answer {
 		req.Header.Set("Content-Type", r.contentType)
 	}
 	if e.url == "" {
-		w := httptest.NewRecorder()
+		w := newRecorder()
 		e.handler.ServeHTTP(w, req)
 		return answer{w.Code, w.Header(), w.Body.String()}
 	}
@@ -141,6 +142,15 @@ func (e *edge) do(tb testing.TB, r request) answer {
 	require.NoError(tb, err)
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
+
+// recorder records an answer without a socket, whose time limits are nobody's.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func newRecorder() recorder { return recorder{httptest.NewRecorder()} }
+
+func (recorder) SetReadDeadline(time.Time) error { return nil }
+
+func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 

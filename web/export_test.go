@@ -1,7 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -70,3 +73,19 @@ func (s *Server) Authenticate(r *http.Request) error {
 
 // FromHTTP reads a CloudEvent in the binary mode.
 var FromHTTP = fromHTTP
+
+// SetBeat says how often the tail shows signs of life.
+func (s *Server) SetBeat(every time.Duration) { s.beat = every }
+
+// Receivers is how the built-in receivers stand, but for what arrived and when they were used.
+func (s *Server) Receivers() string {
+	inbox := s.config.Inbox
+	inbox.mu.Lock()
+	defer inbox.mu.Unlock()
+	var list []string
+	for token, r := range inbox.byToken {
+		list = append(list, fmt.Sprint(token, r.tenant, r.owner, r.name, r.secret.Reveal(), r.answer))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
+}

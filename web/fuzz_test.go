@@ -128,7 +128,7 @@ func FuzzQueries(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.URL = &url.URL{Path: path, RawQuery: query}
 		r.Header.Set("Authorization", "Bearer "+operatorKey)
-		w := httptest.NewRecorder()
+		w := newRecorder()
 		e.handler.ServeHTTP(w, r)
 		require.Contains(t, []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound}, w.Code, w.Body)
 	})

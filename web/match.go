@@ -169,13 +169,14 @@ func (s *Server) match(tenant uint32, q *question) (matches, others []*triggers.
 	return matches, others
 }
 
-// appendHeard explains a match: the first trigger that hears the event, and through which segments.
+// appendHeard explains a match: the first trigger that hears the event, and through which segments, and every trigger by itself.
 func appendHeard(dst []byte, w *triggers.Webhook, uri *triggers.URI) []byte {
 	o := openWebhook(dst, w)
 	if e := router.Explain(w.Triggers, uri); e.Matched {
 		verdict := e.Triggers[e.Trigger]
 		o.text("trigger", verdict.Trigger)
 		o.array("segments", len(verdict.Segments), func(dst []byte, i int) []byte { return appendComparison(dst, verdict.Segments[i]) })
+		writeTriggers(o, e)
 	}
 	return o.close()
 }
@@ -216,6 +217,10 @@ func openWebhook(dst []byte, w *triggers.Webhook) *object {
 // writeVerdicts writes what the router says of every trigger.
 func writeVerdicts(o *object, e router.Explanation) {
 	o.flag("matched", e.Matched)
+	writeTriggers(o, e)
+}
+
+func writeTriggers(o *object, e router.Explanation) {
 	o.array("triggers", len(e.Triggers), func(dst []byte, i int) []byte {
 		v := e.Triggers[i]
 		o := openObject(dst)

@@ -20,9 +20,14 @@ func TestMatch(t *testing.T) {
 	require.JSONEq(t, `{"uri":"`+shareURI+`","matched":2,"matches":[
 		{"webhookId":"`+glob+`","name":"A glob","enabled":true,"trigger":"/items/4ad*/{share,unshare}","segments":[
 			{"pattern":"items","event":"items","matched":true},{"pattern":"4ad*","event":"`+itemID+`","matched":true},
-			{"pattern":"{share,unshare}","event":"share","matched":true}]},
+			{"pattern":"{share,unshare}","event":"share","matched":true}],"triggers":[
+			{"trigger":"/items/4ad*/{share,unshare}","matched":true,"segments":[{"pattern":"items","event":"items","matched":true},
+			{"pattern":"4ad*","event":"`+itemID+`","matched":true},{"pattern":"{share,unshare}","event":"share","matched":true}]}]},
 		{"webhookId":"`+anyID+`","name":"B any","enabled":true,"trigger":"/items/share","segments":[
-			{"pattern":"items","event":"items","matched":true},{"pattern":"share","event":"share","matched":true}]}],
+			{"pattern":"items","event":"items","matched":true},{"pattern":"share","event":"share","matched":true}],"triggers":[
+			{"trigger":"/groups/add","matched":false,"segments":[{"pattern":"groups","event":"items","matched":false}],"reason":"the event is about items"},
+			{"trigger":"/items/share","matched":true,"segments":[{"pattern":"items","event":"items","matched":true},
+			{"pattern":"share","event":"share","matched":true}]}]}],
 	"others":[
 		{"webhookId":"`+off+`","name":"C off","enabled":false,"why":"the webhook is disabled","heldBy":"state","matched":true,"triggers":[
 			{"trigger":"/","matched":true,"segments":[{"pattern":"/","event":"items","matched":true}]}]},

@@ -40,14 +40,20 @@ type memory struct {
 	hours      []delivery.HourCounts
 	recoveries []*delivery.Recovery
 	health     map[uint32]delivery.Health
-	nextID     triggers.ID
-	calls      int
-	looks      int      // how many deliveries a page looks at before it stops; zero: all
-	failure    error    // what Dispatch and Resend answer, when not nil
-	reached    []string // the URLs of receivers that were asked for an answer
-	proved     []string // the URLs of those that were challenged
-	reach      error    // what they come to
-	prove      error
+	// What the overview shows.
+	tenantHours []delivery.TenantHour
+	totals      []delivery.WebhookTotal
+	open        delivery.OpenWork
+	breakers    []delivery.Breaker
+	last        map[uint32]*delivery.LastAttempt
+	nextID      triggers.ID
+	calls       int
+	looks       int      // how many deliveries a page looks at before it stops; zero: all
+	failure     error    // what Dispatch and Resend answer, when not nil
+	reached     []string // the URLs of receivers that were asked for an answer
+	proved      []string // the URLs of those that were challenged
+	reach       error    // what they come to
+	prove       error
 }
 
 const (

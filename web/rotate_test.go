@@ -42,6 +42,7 @@ func TestRotateSecret(t *testing.T) {
 	shown := e.call(t, "GET", path, "")
 	require.Equal(t, told["oldSecretsValidUntil"], shown.json(t)["oldSecretsValidUntil"])
 	require.NotContains(t, shown.body, drawn)
+	require.Equal(t, []any{shown.json(t)}, e.call(t, "GET", "/api/v1/webhooks", "").json(t)["data"], "so does the list")
 	put := e.call(t, "PUT", path, shown.body)
 	require.Equal(t, http.StatusOK, put.status, put.body)
 	require.Equal(t, w.OldSecrets, e.only(t).OldSecrets)

@@ -35,7 +35,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 			status := e.do(t, request{method: route.Method, path: route.Path, key: key}).outcome(t)
 			require.Equal(t, !route.Public, status == http.StatusUnauthorized, "%s %s with the %s: %d", route.Method, route.Path, key, status)
 		}
-		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x", ":recovery", "x", ":portal", "self", ":user", "x",
+		path := strings.NewReplacer(":event", "x", ":webhook", "x", ":delivery", "x", ":tenant", "x", ":key", "x", ":recovery", "x", ":receiver", "x", ":portal", "self", ":user", "x",
 			":folder", "x", ":service", "roads.FeatureServer").Replace(route.Path)
 		row := fmt.Sprintf("| `%s %s` | %s |", route.Method, brackets(route.Path), strings.Join(route.Roles, ", "))
 		if route.Public {
@@ -61,7 +61,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 
 // brackets spells a route's parameters as the manual does.
 func brackets(path string) string {
-	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}", ":recovery", "{recoveryId}", ":portal", "{portalId}",
+	return strings.NewReplacer(":event", "{id}", ":webhook", "{id}", ":delivery", "{deliveryId}", ":tenant", "{name}", ":key", "{id}", ":recovery", "{recoveryId}", ":receiver", "{token}", ":portal", "{portalId}",
 		":user", "{name}", ":service", "{service}").Replace(path)
 }
 

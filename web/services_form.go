@@ -51,7 +51,7 @@ func (f *serviceForm) read() error {
 			return err
 		}
 	}
-	return inForm(f.w.Validate(f.server.config.Targets), serviceFields)
+	return inForm(f.w.Validate(f.server.targetsFor(f.w)), serviceFields)
 }
 
 // readChangeTypes reads what is subscribed. A geoprocessing service has one kind of event; clients that know of feature services only ask for

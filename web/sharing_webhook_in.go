@@ -52,7 +52,7 @@ func (f *form) read() error {
 			return err
 		}
 	}
-	return inForm(f.w.Validate(f.server.config.Targets), formFields)
+	return inForm(f.w.Validate(f.server.targetsFor(f.w)), formFields)
 }
 
 func (f *form) text(name string, to *string) error {

@@ -62,8 +62,9 @@ func TestBadCallers(t *testing.T) {
 // the same.
 func TestBadIDs(t *testing.T) {
 	missing := rule{404, "NOT_FOUND", "-"}
-	absent := strings.NewReplacer("{webhook}", strings.Repeat("0", 31)+"1", "{event}", "evt_6dar567000zzz", "{delivery}", "dlv_6dar567000zzz", "{tenant}", "nobody", "{key}", "nobody")
-	noID := strings.NewReplacer("{webhook}", "x", "{event}", "x", "{delivery}", "x", "{tenant}", "a b", "{key}", "a b")
+	absent := strings.NewReplacer("{webhook}", strings.Repeat("0", 31)+"1", "{event}", "evt_6dar567000zzz", "{delivery}", "dlv_6dar567000zzz", "{tenant}", "nobody", "{key}", "nobody",
+		"{receiver}", strings.Repeat("a", 26))
+	noID := strings.NewReplacer("{webhook}", "x", "{event}", "x", "{delivery}", "x", "{tenant}", "a b", "{key}", "a b", "{receiver}", "a b")
 	for _, op := range operations(t) {
 		if !strings.Contains(op.path, "{") {
 			continue
@@ -92,6 +93,9 @@ func TestBadIDs(t *testing.T) {
 				require.Equal(t, http.StatusCreated, made.status, made.body)
 				anns := made.json(t)["id"].(string)
 				refuse("another user's webhook", userKey, w.paths.Replace(strings.Replace(op.path, "{webhook}", anns, 1)), missing)
+			}
+			if strings.Contains(op.path, "{receiver}") {
+				refuse("another user's receiver", userKey, w.paths.Replace(op.path), missing)
 			}
 			if strings.Contains(op.path, "{delivery}") {
 				other := w.create(t, hook)

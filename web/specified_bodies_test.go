@@ -84,11 +84,12 @@ type world struct {
 	paths *strings.Replacer
 }
 
-// newWorld has a webhook for the user of the key given, or the tenant's for any other, with one delivery.
+// newWorld has a webhook and a built-in receiver for the user of the key given, or the tenant's for any other, and one delivery.
 func newWorld(tb testing.TB, key string) *world {
 	tb.Helper()
 	w := &world{edge: newBareEdge(tb)}
-	made := w.as(tb, map[bool]string{true: userKey, false: adminKey}[key == userKey], "POST", "/api/v1/webhooks", unowned)
+	maker := map[bool]string{true: userKey, false: adminKey}[key == userKey]
+	made := w.as(tb, maker, "POST", "/api/v1/webhooks", unowned)
 	require.Equal(tb, http.StatusCreated, made.status, made.body)
 	event := w.as(tb, adminKey, "POST", "/api/v1/events", `{"uri":"/items/x/share","username":"ann","userId":"u","ownerId":"u-user-key","properties":{"sharedToGroups":["g"]}}`)
 	require.Equal(tb, http.StatusAccepted, event.status, event.body)
@@ -102,7 +103,7 @@ func newWorld(tb testing.TB, key string) *world {
 	w.paths = strings.NewReplacer(
 		"{webhook}", made.json(tb)["id"].(string), "{event}", event.json(tb)["id"].(string), "{delivery}", w.records[0].ID.Delivery(),
 		"{tenant}", "default", "{key}", viewerKey,
-		"{recovery}", w.recover(tb, made.json(tb)["id"].(string)),
+		"{recovery}", w.recover(tb, made.json(tb)["id"].(string)), "{receiver}", w.newReceiver(tb, maker, "{}")["token"].(string),
 	)
 	return w
 }
@@ -119,12 +120,13 @@ type state struct {
 	tenants    string
 	audit      int
 	recoveries string
+	receivers  string
 }
 
 func (w *world) state() state {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return state{maps.Clone(w.webhooks), len(w.events), len(w.records), fmt.Sprint(w.keys), fmt.Sprint(w.tenants), len(w.audit), w.told()}
+	return state{maps.Clone(w.webhooks), len(w.events), len(w.records), fmt.Sprint(w.keys), fmt.Sprint(w.tenants), len(w.audit), w.told(), w.server.Receivers()}
 }
 
 // refuse sends a request that must be refused as the rule says, and must leave everything as it was. Inside a batch the error has an index.

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -26,18 +25,9 @@ func (s *Server) getStats(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	from, to, err := spanParams(c.QueryParam("from"), c.QueryParam("to"))
+	from, to, err := statsSpan(c)
 	if err != nil {
 		return err
-	}
-	if to.IsZero() {
-		to = time.Now()
-	}
-	if from.IsZero() {
-		from = to.Add(-defaultStatsSpan)
-	}
-	if to.Sub(from) > maxStatsSpan {
-		return triggers.Invalid(triggers.CodeOutOfRange, "from", "at most 90 days can be asked for at once")
 	}
 	hours, err := s.config.History.Hourly(c.Request().Context(), key.Tenant, w.Key, from, to)
 	if err != nil {
@@ -61,6 +51,23 @@ func (s *Server) getStats(c echo.Context, key *triggers.APIKey) error {
 	return nil
 }
 
+// statsSpan reads from and to of a request for counters.
+func statsSpan(c echo.Context) (from, to time.Time, err error) {
+	if from, to, err = spanParams(c.QueryParam("from"), c.QueryParam("to")); err != nil {
+		return from, to, err
+	}
+	if to.IsZero() {
+		to = time.Now()
+	}
+	if from.IsZero() {
+		from = to.Add(-defaultStatsSpan)
+	}
+	if to.Sub(from) > maxStatsSpan {
+		err = triggers.Invalid(triggers.CodeOutOfRange, "from", "at most 90 days can be asked for at once")
+	}
+	return from, to, err
+}
+
 // writeCounts writes counters; the latencies are absent when there was no attempt.
 func writeCounts(o *object, counts *delivery.HourCounts) {
 	o.number("attempts", counts.Attempts)
@@ -77,7 +84,7 @@ func writeCounts(o *object, counts *delivery.HourCounts) {
 		}{{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}} {
 			took, _ := counts.Quantile(q.share)
 			o.name(q.name)
-			o.buf = strconv.AppendFloat(o.buf, float64(took.Microseconds())/1000, 'f', -1, 64)
+			o.buf = appendMilliseconds(o.buf, took)
 		}
 	})
 }

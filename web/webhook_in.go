@@ -145,7 +145,7 @@ func (d *draft) read(body jsontext.Value) error {
 		d.w.Secret = d.before.Secret
 	}
 	d.settleOwner()
-	return d.w.Validate(d.server.config.Targets)
+	return d.w.Validate(d.server.targetsFor(d.w))
 }
 
 // unknownMember refuses a member that no body may have, and proposes the one that was probably meant.

@@ -20,6 +20,7 @@ var webhookSorts = []string{"createdAt", "name", "updatedAt", "url"}
 // webhookFilters are the list's parameters beside the common ones. eventType is the name that eventTypes had before 2024.
 var webhookFilters = []string{
 	"name", "url", "enabled", "eventTypes", "eventType", "origins", "level", "ownerId", "createdByUserId", "updatedByUserId",
+	"include",
 }
 
 // listWebhooks answers a page of webhooks with links to the pages around it.
@@ -53,8 +54,17 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 	case len(page) == 0 && hasPrev:
 		prev = wayBack(query)
 	}
+	summaries, err := s.summaries(c.Request().Context(), l.values.Get("include"), page)
+	if err != nil {
+		return err
+	}
 	o := openObject(nil)
-	o.array("data", len(page), func(dst []byte, i int) []byte { return appendWebhook(dst, page[i]) })
+	o.array("data", len(page), func(dst []byte, i int) []byte {
+		if summaries == nil {
+			return appendWebhook(dst, page[i])
+		}
+		return appendSummed(dst, page[i], &summaries[i])
+	})
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())
 	return nil

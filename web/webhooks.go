@@ -181,7 +181,7 @@ func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action
 func (s *Server) turn(w *triggers.Webhook, on bool) error {
 	w.Enabled = on
 	forgetReason(w)
-	return w.Validate(s.config.Targets)
+	return w.Validate(s.targetsFor(w))
 }
 
 // update changes the webhook that the path names, as change does.

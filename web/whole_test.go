@@ -101,11 +101,12 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 		Transport: delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(targets, 0)}),
 	}
 	server := web.Config{
-		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
+		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Overview: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
 	}
 	change(&deliveries, &server)
 	dispatcher := delivery.New(deliveries)
 	server.Dispatcher, server.Resender, server.Tester, server.Handshaker = dispatcher, dispatcher, dispatcher, dispatcher
+	server.Hosts, server.Tailer = dispatcher, dispatcher
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}
@@ -228,6 +229,7 @@ func TestWholeGone(t *testing.T) {
 	require.NotEmpty(t, off["disabledReason"])
 	require.NotEmpty(t, off["disabledReasonCode"])
 	require.Contains(t, off, "disabledAt")
+	require.Equal(t, []any{off}, w.call(t, "GET", "/api/v1/webhooks", "").json(t)["data"])
 
 	skipped := w.post(t, share)
 	a := w.call(t, "GET", "/api/v1/events/"+skipped, "")

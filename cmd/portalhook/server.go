@@ -114,13 +114,14 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		return nil, err
 	}
 
+	inbox := web.NewInbox(s.base())
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portalhook_open_deliveries", Help: "Deliveries that have not ended: waiting, or being sent.",
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
-		Queue: store, Directory: directory, Table: table, Gauge: store, Registerer: registry, Logger: config.log,
+		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
 		UserAgent: config.userAgent,
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
@@ -136,7 +137,8 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
 		Table: table, Directory: directory, Handshaker: s.dispatcher, Reachability: config.reachability,
-		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
+		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
+		Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
 		Checks: []web.Check{
@@ -201,6 +203,14 @@ func (s *server) url() string {
 		scheme = "https"
 	}
 	return scheme + "://" + s.config.listener.Addr().String()
+}
+
+// base is what the URLs of the built-in receivers begin with: the public URL, or where the server is reached from this machine.
+func (s *server) base() string {
+	if s.config.publicURL != nil {
+		return strings.TrimRight(s.config.publicURL.String(), "/")
+	}
+	return s.url()
 }
 
 // foundAdminKey makes sure that the configured admin key is known, or at a first start without one, that there is any key.

@@ -104,9 +104,9 @@ func testHourly(f *fixture) {
 	f.clock.Advance(2 * time.Hour)
 	f.acceptPlanned(delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Skipped})
 
-	first := delivery.HourCounts{Hour: noon, Attempts: 4, Succeeded: 2, Failed: 2, Exhausted: 1}
+	first := delivery.HourCounts{Hour: noon, Attempts: 4, Succeeded: 2, Failed: 2, Exhausted: 1, Took: 90*time.Second + 4*time.Millisecond}
 	first.Latency[0], first.Latency[2], first.Latency[len(first.Latency)-2], first.Latency[len(first.Latency)-1] = 1, 1, 1, 1
-	second := delivery.HourCounts{Hour: noon.Add(time.Hour), Attempts: 1, Succeeded: 1}
+	second := delivery.HourCounts{Hour: noon.Add(time.Hour), Attempts: 1, Succeeded: 1, Took: 2 * time.Second}
 	second.Latency[10] = 1
 	hourly := func(tenant uint32, from, to time.Time) []delivery.HourCounts {
 		counts, err := f.store.Hourly(f.Context(), tenant, w.Key, from, to)

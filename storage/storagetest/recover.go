@@ -144,6 +144,29 @@ func testRecoverResent(f *fixture) {
 	require.Zero(f, f.recover(request(w), w, 10))
 }
 
+// testRecoverOrdered makes deliveries of an ordered webhook, each of which waits for that before it, and all of which are found by their
+// event type.
+func testRecoverOrdered(f *fixture) {
+	w := f.webhook("ordered", "/items")
+	w.Ordered = true
+	f.create(w)
+	f.many(w, "/items/a/share", 3, delivery.Skipped)
+	require.Equal(f, 3, f.recover(request(w), w, 2))
+	open, err := f.store.OpenWork(f.Context(), f.tenant)
+	require.NoError(f, err)
+	require.EqualValues(f, 3, open.Waiting)
+	found := idsOf(f.list(delivery.HistoryQuery{
+		Tenant: f.tenant, Webhook: w.Key, EventType: "/items/share", States: []delivery.State{delivery.Waiting}, OldestFirst: true, Limit: 10,
+	}))
+	require.Len(f, found, 3)
+	for _, id := range found {
+		next := f.claimOne()
+		require.Equal(f, id, next.ID)
+		f.succeed(next)
+	}
+	require.Empty(f, f.claim())
+}
+
 // testRecoverInterval takes a delivery of several events whole, under its first.
 func testRecoverInterval(f *fixture) {
 	w := f.create(f.webhook("hourly", "/items"))

@@ -28,6 +28,10 @@ type Store interface {
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
+	TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error)
+	WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error)
+	Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error)
+	OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWork, error)
 	Retain(ctx context.Context, before time.Time) error
 	ShiftDue(ctx context.Context, by time.Duration) error
 	Ping(ctx context.Context) error
@@ -68,6 +72,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"what is rare is found without a look at the rest", testHistoryRare},
 		{"pages stay in order while deliveries arrive and end", testHistoryMoves},
 		{"attempts are counted by the hour", testHourly},
+		{"whatever happens is counted, for its tenant and its webhook", testOverview},
 		{"events are searched as a look at each of them would", testSearch},
 		{"searches outlive the days they looked at", testSearchRetained},
 		{"days that are over are forgotten", testRetain},
@@ -77,6 +82,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"retention keeps revisions as long as they are needed", testRetainRevisions},
 		{"what was not delivered is made anew, once", testRecover},
 		{"a resend counts as a delivery of the event", testRecoverResent},
+		{"an ordered webhook recovers in order", testRecoverOrdered},
 		{"an interval's delivery is recovered whole", testRecoverInterval},
 		{"a recovery is narrowed by state, trigger and time", testRecoverNarrowed},
 		{"events without a delivery are taken up", testRecoverMissed},

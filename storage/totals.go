@@ -1,0 +1,99 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+const (
+	askedHours = `WITH RECURSIVE asked (n) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT n + 1 FROM asked WHERE n + 1 < ?2)
+  `
+	sumOfHours = `sum(attempts), sum(succeeded), sum(failed), sum(exhausted), sum(took_us)`
+	// totalsOfTenant looks every hour of every webhook of the tenant up, so that other tenants' webhooks cost nothing. The hours come first, as
+	// they do in the table.
+	totalsOfTenant = askedHours + `SELECT key, ` + sumOfHours + ` FROM asked CROSS JOIN webhook CROSS JOIN hour ON hour = n AND webhook = key
+  WHERE webhook.tenant = ?3 GROUP BY key`
+	totalsOfWebhooks = askedHours + `SELECT webhook, ` + sumOfHours + ` FROM asked CROSS JOIN json_each(?3) AS wanted
+  CROSS JOIN hour ON hour = n AND webhook = wanted.value GROUP BY webhook`
+)
+
+// WebhookTotals sums up the hours from the one of from until to for each of a tenant's webhooks that had attempts in them, in the order of
+// their keys. Each webhook costs a look-up for every hour.
+func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
+	var list []delivery.WebhookTotal
+	first, after := hoursOf(from, to)
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, totalsOfTenant, []any{first, after, tenant}, func(rows *sql.Rows) error {
+			total, err := scanTotal(rows)
+			list = append(list, total)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("totals of tenant %d: %w", tenant, err)
+	}
+	return list, nil
+}
+
+func scanTotal(rows *sql.Rows) (delivery.WebhookTotal, error) {
+	var t delivery.WebhookTotal
+	var took int64
+	err := rows.Scan(&t.Webhook, &t.Attempts, &t.Succeeded, &t.Failed, &t.Exhausted, &took)
+	t.Took = microseconds(took)
+	return t, err
+}
+
+// lastSeen is how far back the last attempt of a webhook is looked for.
+const lastSeen = 7 * 24 * time.Hour
+
+// lastOfWebhooks gives of each webhook the row in which the last attempt is latest: SQLite takes the other columns from the row of the max.
+const lastOfWebhooks = askedHours + `SELECT webhook, max(last_ms), last_id, last_state, last_status FROM asked
+  CROSS JOIN json_each(?3) AS wanted CROSS JOIN hour ON hour = n AND webhook = wanted.value GROUP BY webhook`
+
+// Summaries tells of webhooks, in the order of the keys given, what their attempts of the hours from that of since until now came to, and the
+// attempt that ended last. Each webhook costs a look-up for every hour of a week.
+func (s *Store) Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error) {
+	list := make([]delivery.WebhookSummary, len(webhooks))
+	places := make(map[uint32]int, len(webhooks))
+	for i, key := range webhooks {
+		list[i].Webhook, places[key] = key, i
+	}
+	keys, err := json.Marshal(webhooks)
+	if err != nil {
+		return nil, err
+	}
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		first, after := hoursOf(since, now)
+		err := each(ctx, tx, totalsOfWebhooks, []any{first, after, string(keys)}, func(rows *sql.Rows) error {
+			total, err := scanTotal(rows)
+			list[places[total.Webhook]].Counts = total.HourCounts
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		first, after = hoursOf(now.Add(-lastSeen), now)
+		return each(ctx, tx, lastOfWebhooks, []any{first, after, string(keys)}, func(rows *sql.Rows) error {
+			var webhook uint32
+			var at, id, state int64
+			last := new(delivery.LastAttempt)
+			if err := rows.Scan(&webhook, &at, &id, &state, &last.StatusCode); err != nil || at == 0 {
+				return err
+			}
+			last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
+			list[places[webhook]].Last = last
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("summaries of webhooks: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,119 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+func TestOverview(t *testing.T) {
+	e := newEdge(t)
+	on := e.create(t, `{"name":"on","url":"https://a.example.com/","eventTypes":["/"],"enabled":true}`)
+	off := e.create(t, `{"name":"off","url":"https://b.example.com/","eventTypes":["/"]}`)
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	first := delivery.TenantHour{
+		HourCounts: delivery.HourCounts{Hour: noon, Attempts: 4, Succeeded: 2, Failed: 2, Exhausted: 1, Took: 8 * time.Millisecond},
+		Events:     5, Unmatched: 1, Planned: 6, Skipped: 1, Cancelled: 1,
+	}
+	first.Latency[0], first.Latency[14] = 3, 1
+	second := delivery.TenantHour{HourCounts: delivery.HourCounts{Hour: noon.Add(time.Hour)}, Events: 2, Planned: 2}
+	e.tenantHours = []delivery.TenantHour{first, second}
+	e.hours = []delivery.HourCounts{first.HourCounts}
+	e.totals = []delivery.WebhookTotal{
+		{Webhook: 1, HourCounts: delivery.HourCounts{Attempts: 4, Succeeded: 2, Failed: 2, Exhausted: 1, Took: 8 * time.Millisecond}},
+		{Webhook: 2, HourCounts: delivery.HourCounts{Attempts: 1, Succeeded: 1, Took: 9 * time.Millisecond}},
+		{Webhook: 99, HourCounts: delivery.HourCounts{Attempts: 1, Failed: 9, Took: time.Second}}, // deleted meanwhile
+	}
+	e.open = delivery.OpenWork{Waiting: 3, Sending: 1, Oldest: noon}
+	e.breakers = []delivery.Breaker{{Host: "https://a.example.com:443", Until: noon, Webhooks: 1}}
+
+	a := e.call(t, "GET", "/api/v1/stats?from=2026-11-20T12:30:00Z&to=2026-11-22T14:00:00Z", "")
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	one := a.json(t)
+	counts := `"attempts":4,"succeeded":2,"failed":2,"exhausted":1,"latencyMs":{"p50":0.666,"p95":30000,"p99":30000}`
+	require.JSONEq(t, `{"events":7,"unmatched":1,"planned":8,"skipped":1,"cancelled":1,`+counts+`}`, text(t, one["total"]))
+	require.JSONEq(t, `[{"hour":"2026-11-22T12:00:00.000Z","events":5,"unmatched":1,"planned":6,"skipped":1,"cancelled":1,`+counts+`},
+	  {"hour":"2026-11-22T13:00:00.000Z","events":2,"unmatched":0,"planned":2,"skipped":0,"cancelled":0,"attempts":0,"succeeded":0,"failed":0,"exhausted":0}]`,
+		text(t, one["data"]))
+	ranked := one["ranking"].(map[string]any)
+	require.Equal(t, "2026-11-21T14:00:00.000Z", ranked["from"], "the last 24 hours")
+	require.JSONEq(t, `[{"webhookId":"`+on+`","name":"on","enabled":true,`+counts+`,"meanMs":2}]`, text(t, ranked["failing"]))
+	require.Len(t, ranked["slowest"], 2)
+	require.Equal(t, off, ranked["slowest"].([]any)[0].(map[string]any)["webhookId"])
+	now := one["now"].(map[string]any)
+	require.JSONEq(t, `{"enabled":1,"disabled":1,"switchedOff":0}`, text(t, now["webhooks"]))
+	require.JSONEq(t, `[{"host":"https://a.example.com:443","until":"2026-11-22T12:00:00.000Z","webhooks":1}]`, text(t, now["breakers"]))
+	require.Equal(t, "2026-11-22T12:00:00.000Z", now["open"].(map[string]any)["oldestAt"])
+
+	e.open = delivery.OpenWork{}
+	require.JSONEq(t, `{"waiting":0,"sending":0}`, text(t, e.call(t, "GET", "/api/v1/stats", "").json(t)["now"].(map[string]any)["open"]))
+	for query, field := range map[string]string{"?from=yesterday": "from", "?to=-5": "to", "?from=1": "from"} {
+		a := e.call(t, "GET", "/api/v1/stats"+query, "")
+		require.Equal(t, http.StatusBadRequest, a.status, query)
+		require.Equal(t, field, a.problem(t)["field"], query)
+	}
+}
+
+func TestWebhookSummaries(t *testing.T) {
+	e := newEdge(t)
+	e.create(t, `{"name":"busy","url":"https://a.example.com/","eventTypes":["/"]}`)
+	e.create(t, `{"name":"idle","url":"https://b.example.com/","eventTypes":["/"]}`)
+	e.totals = []delivery.WebhookTotal{{Webhook: 1, HourCounts: delivery.HourCounts{Attempts: 3, Succeeded: 2, Failed: 1}}}
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	e.last = map[uint32]*delivery.LastAttempt{1: {Delivery: triggers.ID(at.UnixMilli() << triggers.IDSequenceBits), At: at, State: delivery.Waiting, StatusCode: 503}}
+
+	plain := e.call(t, "GET", "/api/v1/webhooks?sort=name", "")
+	require.NotContains(t, plain.body, "summary")
+	a := e.call(t, "GET", "/api/v1/webhooks?sort=name&limit=1&include=summary", "")
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	busy := a.json(t)["data"].([]any)[0].(map[string]any)
+	require.JSONEq(t, fmt.Sprintf(`{"attempts":3,"succeeded":2,"failed":1,"exhausted":0,"successShare":0.6667,
+	  "lastDelivery":{"id":%q,"state":"waiting","statusCode":503,"at":"2026-11-22T12:00:00.000Z"}}`, e.last[1].Delivery.Delivery()), text(t, busy["summary"]))
+	next := e.follow(t, href(t, a, "next"))
+	require.JSONEq(t, `{"attempts":0,"succeeded":0,"failed":0,"exhausted":0}`, text(t, next.json(t)["data"].([]any)[0].(map[string]any)["summary"]), "links keep it")
+
+	a = e.call(t, "GET", "/api/v1/webhooks?include=everything", "")
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Equal(t, "include", a.problem(t)["field"])
+}
+
+// text is a part of an answer as JSON again.
+func text(t *testing.T, value any) string {
+	t.Helper()
+	raw, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(raw)
+}
+
+// TestWholeOverview sees that the real parts count what they do.
+func TestWholeOverview(t *testing.T) {
+	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+	webhook := w.subscribe(t, `"eventTypes":["/items/share"]`)
+	event := w.post(t, share)
+	w.receiver.next(t)
+	last := w.delivered(t, event)
+	w.post(t, `{"uri":"/groups/g1/update"}`)
+
+	a := w.call(t, "GET", "/api/v1/stats", "").json(t)
+	total := a["total"].(map[string]any)
+	for name, want := range map[string]int{"events": 2, "unmatched": 1, "planned": 1, "attempts": 1, "succeeded": 1, "failed": 0, "exhausted": 0} {
+		require.EqualValues(t, want, total[name], name)
+	}
+	require.Contains(t, total, "latencyMs")
+	require.Len(t, a["ranking"].(map[string]any)["slowest"], 1)
+	require.Empty(t, a["ranking"].(map[string]any)["failing"])
+	require.JSONEq(t, `{"open":{"waiting":0,"sending":0},"webhooks":{"enabled":1,"disabled":0,"switchedOff":0},"breakers":[]}`, text(t, a["now"]))
+
+	row := w.call(t, "GET", "/api/v1/webhooks?include=summary", "").json(t)["data"].([]any)[0].(map[string]any)
+	require.Equal(t, webhook, row["id"])
+	require.EqualValues(t, 1, row["summary"].(map[string]any)["successShare"])
+	require.Equal(t, last["id"], row["summary"].(map[string]any)["lastDelivery"].(map[string]any)["id"])
+}
