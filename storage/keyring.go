@@ -3,13 +3,16 @@ package storage
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"portalhook/triggers"
@@ -27,6 +30,8 @@ const (
 type keyRing struct {
 	keys   map[string]cipher.AEAD
 	newest string
+	// roots are the keys themselves, the newest first: others are derived from them.
+	roots [][]byte
 }
 
 // openKeyRing reads the key file: a line for each key, its id and its 32 bytes in base64, the newest last; empty lines and those
@@ -96,7 +101,21 @@ func (r *keyRing) add(id string, key []byte) error {
 		return err
 	}
 	r.newest = id
+	r.roots = slices.Insert(r.roots, 0, key)
 	return nil
+}
+
+// derive gives keys for another purpose, one of each root, the newest first: they are the same wherever the key file is, and say nothing
+// of it.
+func (r *keyRing) derive(purpose string) ([][]byte, error) {
+	keys := make([][]byte, len(r.roots))
+	for i, root := range r.roots {
+		var err error
+		if keys[i], err = hkdf.Key(sha256.New, root, nil, purpose, keyLength); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // sealPlace is where a sealed secret stands. It is sealed with it, so that a secret moved to another tenant, webhook or field does not

@@ -82,11 +82,19 @@ type KeyStore interface {
 // maxKeyLength bounds what is hashed for a stranger, in bytes.
 const maxKeyLength = 256
 
-// keyring holds every key in memory by the hash of its text. It is replaced whole, so readers take no lock.
+// keyring holds every key in memory. It is replaced whole, so readers take no lock.
 type keyring struct {
 	changing sync.Mutex // held while a key is added or revoked, in the store and here
-	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
+	set      atomic.Pointer[keySet]
 }
+
+// keySet is every key by the hash of its text and by its id.
+type keySet struct {
+	byHash map[[sha256.Size]byte]*heldKey
+	byID   map[string]*heldKey
+}
+
+func (s *keySet) add(k *heldKey) { s.byHash[k.Hash], s.byID[k.ID] = k, k }
 
 // heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
 type heldKey struct {
@@ -119,17 +127,20 @@ func live(k *triggers.APIKey, at time.Time) bool {
 	return !k.Revoked && (k.Expires.IsZero() || at.Before(k.Expires))
 }
 
-func (k *keyring) all() map[[sha256.Size]byte]*heldKey {
-	if byHash := k.byHash.Load(); byHash != nil {
-		return *byHash
+// now is the set in force; one without keys before there was any.
+func (k *keyring) now() *keySet {
+	if set := k.set.Load(); set != nil {
+		return set
 	}
-	return nil
+	return &keySet{byHash: map[[sha256.Size]byte]*heldKey{}, byID: map[string]*heldKey{}}
 }
+
+func (k *keyring) all() map[[sha256.Size]byte]*heldKey { return k.now().byHash }
 
 // replace takes the keys for all there are. The caller holds changing.
 func (k *keyring) replace(keys []triggers.APIKey) {
 	before := k.all()
-	byHash := make(map[[sha256.Size]byte]*heldKey, len(keys))
+	set := &keySet{byHash: make(map[[sha256.Size]byte]*heldKey, len(keys)), byID: make(map[string]*heldKey, len(keys))}
 	for _, key := range keys {
 		held := &heldKey{APIKey: key, use: new(keyUse)}
 		if old := before[key.Hash]; old != nil {
@@ -138,20 +149,21 @@ func (k *keyring) replace(keys []triggers.APIKey) {
 			held.use.last.Store(key.LastUsed.UnixMilli())
 			held.use.stored.Store(key.LastUsed.UnixMilli())
 		}
-		byHash[key.Hash] = held
+		set.add(held)
 	}
-	k.byHash.Store(&byHash)
+	k.set.Store(set)
 }
 
 // put takes up one key, new or changed. The caller holds changing.
 func (k *keyring) put(key triggers.APIKey) {
-	byHash := maps.Clone(k.all())
+	old := k.now()
+	set := &keySet{byHash: maps.Clone(old.byHash), byID: maps.Clone(old.byID)}
 	held := &heldKey{APIKey: key, use: new(keyUse)}
-	if old := byHash[key.Hash]; old != nil {
-		held.use = old.use
+	if same := set.byHash[key.Hash]; same != nil {
+		held.use = same.use
 	}
-	byHash[key.Hash] = held
-	k.byHash.Store(&byHash)
+	set.add(held)
+	k.set.Store(set)
 }
 
 // of are a tenant's keys, the oldest first.
@@ -178,8 +190,11 @@ func (k *keyring) find(text string) *heldKey {
 
 const bearer = "Bearer "
 
-// authenticate gives the key that a request was made with, or the answer that refuses it.
-func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey, error) {
+// presented gives the key that a request was made with, live or not; nil when it is not known.
+func (s *Server) presented(r *http.Request) (*heldKey, error) {
+	if id, ok := signedInKey(r.Context()); ok {
+		return s.keys.now().byID[id], nil
+	}
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")
@@ -187,7 +202,15 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 	if len(header) <= len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}
-	key := s.keys.find(strings.TrimSpace(header[len(bearer):]))
+	return s.keys.find(strings.TrimSpace(header[len(bearer):])), nil
+}
+
+// authenticate gives the key that a request was made with, or the answer that refuses it.
+func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey, error) {
+	key, err := s.presented(r)
+	if err != nil {
+		return nil, err
+	}
 	at := time.Now()
 	switch {
 	case key == nil:

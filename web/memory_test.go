@@ -387,7 +387,7 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })
-			}) {
+			}) && (q.TriggerPart == "" || slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return has(own.Text, q.TriggerPart) })) {
 			found = append(found, w)
 		}
 	}

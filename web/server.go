@@ -22,6 +22,7 @@ import (
 	"portalhook/delivery"
 	"portalhook/router"
 	"portalhook/triggers"
+	"portalhook/web/console"
 )
 
 // Time limits of a connection. There is none for a whole request: the body's is per request, see routes.
@@ -61,6 +62,9 @@ type Config struct {
 	Log *slog.Logger
 	// TLS, when not nil, is how connections are encrypted.
 	TLS *tls.Config
+	// SessionKeys seal the console's sessions, 32 bytes each: the first seals, all open. Without any, one is drawn, and sessions end with
+	// the process.
+	SessionKeys [][]byte
 }
 
 // DefaultMaxWebhooks is the number of webhooks a tenant may have, unless Config says otherwise.
@@ -83,6 +87,7 @@ type Server struct {
 	// So are those of GET /openapi.json and GET /docs.
 	openAPI func() ([]byte, error)
 	docs    func() ([]byte, error)
+	console *console.Console
 }
 
 // handler answers one request of a caller who may make it; key is nil where anyone may.
@@ -115,9 +120,15 @@ func (s *Server) routes() []route {
 		{method: http.MethodPatch, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.patchTenant},
 		{method: http.MethodGet, path: "/api/v1/api-keys", allowed: admin | viewer, handle: s.listKeys},
 		{method: http.MethodPost, path: "/api/v1/api-keys", allowed: admin, handle: s.createKey},
+		{method: http.MethodGet, path: "/api/v1/api-keys/self", allowed: admin | user | emitter | viewer, handle: s.getOwnKey},
 		{method: http.MethodGet, path: "/api/v1/api-keys/:key", allowed: admin | viewer, handle: s.getKey},
 		{method: http.MethodDelete, path: "/api/v1/api-keys/:key", allowed: admin, handle: s.revokeKey},
 		{method: http.MethodGet, path: "/api/v1/audit", allowed: admin | viewer, handle: s.listAudit},
+
+		// What the console asks of the API is logged as a request of its own.
+		{method: http.MethodGet, path: "/console", allowed: anyone, handle: s.serveConsole, quiet: true},
+		{method: http.MethodGet, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},
+		{method: http.MethodPost, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},
 
 		{method: http.MethodGet, path: "/healthz", allowed: anyone, handle: s.getHealth, quiet: true},
 		{method: http.MethodGet, path: "/readyz", allowed: anyone, handle: s.getReady, quiet: true},
@@ -187,6 +198,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)
+	if s.console, err = s.newConsole(); err != nil {
+		return nil, err
+	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Logger.SetOutput(io.Discard)
 	for _, r := range s.routes() {

@@ -15,11 +15,11 @@ import (
 )
 
 // webhookSorts are the columns that webhooks can be sorted by.
-var webhookSorts = []string{"createdAt", "name", "updatedAt", "url"}
+var webhookSorts = []string{"createdAt", "name", "updatedAt", "url", "level", "ownerId", "enabled"}
 
 // webhookFilters are the list's parameters beside the common ones. eventType is the name that eventTypes had before 2024.
 var webhookFilters = []string{
-	"name", "url", "enabled", "eventTypes", "eventType", "origins", "level", "ownerId", "createdByUserId", "updatedByUserId",
+	"name", "url", "enabled", "eventTypes", "eventType", "trigger", "origins", "level", "ownerId", "createdByUserId", "updatedByUserId", "include",
 }
 
 // listWebhooks answers a page of webhooks with links to the pages around it.
@@ -33,6 +33,9 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 		return err
 	}
 	query.Tenant = key.Tenant
+	if include := l.values.Get("include"); include != "" && include != includeSummary {
+		return triggers.Invalid(triggers.CodeOutOfRange, "include", "include is %q; it must be summary", include)
+	}
 	var rows []*triggers.Webhook
 	if narrow(query, key) {
 		if rows, err = s.config.History.Webhooks(c.Request().Context(), *query); err != nil {
@@ -47,8 +50,16 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 	if hasPrev && len(page) > 0 {
 		prev = webhookCursor(query.PlaceOf(page[0]))
 	}
+	summaries := make([]*webhookSummary, len(page))
+	if l.values.Get("include") == includeSummary {
+		for i, w := range page {
+			if summaries[i], err = s.summary(c.Request().Context(), w); err != nil {
+				return fmt.Errorf("summary of webhook %s: %w", w.ID, err)
+			}
+		}
+	}
 	o := openObject(nil)
-	o.array("data", len(page), func(dst []byte, i int) []byte { return appendWebhook(dst, page[i]) })
+	o.array("data", len(page), func(dst []byte, i int) []byte { return appendSummarised(dst, page[i], summaries[i]) })
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
@@ -68,7 +79,7 @@ func narrow(query *delivery.WebhookQuery, key *triggers.APIKey) bool {
 func (s *Server) webhookQuery(l *listing) (*delivery.WebhookQuery, error) {
 	get := l.values.Get
 	query := &delivery.WebhookQuery{
-		Name: get("name"), URL: get("url"), OwnerID: get("ownerId"), CreatedBy: get("createdByUserId"), UpdatedBy: get("updatedByUserId"),
+		Name: get("name"), URL: get("url"), TriggerPart: get("trigger"), OwnerID: get("ownerId"), CreatedBy: get("createdByUserId"), UpdatedBy: get("updatedByUserId"),
 		Sort: delivery.WebhookSort(l.sort), Descending: l.down != l.back, Limit: l.limit + 1,
 	}
 	if text := get("enabled"); text != "" {

@@ -119,10 +119,14 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
 	})
+	sessionKeys, err := store.SessionKeys()
+	if err != nil {
+		return nil, err
+	}
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Table: table, Directory: directory,
 		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls,
+		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, SessionKeys: sessionKeys,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},
