@@ -264,7 +264,7 @@ func TestBadPeople(t *testing.T) {
 		"tenant with more":          {operatorKey, "PATCH", tenants + "/other", `{"keys":[]}`, 400, "UNKNOWN_FIELD", "keys", "a tenant has name, portalId, portalUrl and serverUrl only"},
 		"no such tenant":            {operatorKey, "GET", tenants + "/nobody", "", 404, "NOT_FOUND", "", "there is no such tenant"},
 
-		"audit of an action": {adminKey, "GET", "/api/v1/audit?action=webhook.paint", "", 400, "OUT_OF_RANGE", "action", `the action is "webhook.paint"; it must be one of webhook.create, webhook.update, webhook.enable, webhook.disable, webhook.delete, tenant.create, tenant.update, api-key.create, api-key.revoke`},
+		"audit of an action": {adminKey, "GET", "/api/v1/audit?action=webhook.paint", "", 400, "OUT_OF_RANGE", "action", `the action is "webhook.paint"; it must be one of webhook.create, webhook.update, webhook.enable, webhook.disable, webhook.delete, webhook.test, webhook.rotate-secret, tenant.create, tenant.update, api-key.create, api-key.revoke`},
 		"audit of an object": {adminKey, "GET", "/api/v1/audit?object=hook", "", 400, "OUT_OF_RANGE", "object", `the object is "hook"; it must be one of webhook, tenant, api-key`},
 		"audit of an id":     {adminKey, "GET", "/api/v1/audit?objectId=x", "", 400, "REQUIRED", "object", "an objectId needs the object, such as webhook"},
 		"audit from a word":  {adminKey, "GET", "/api/v1/audit?from=today", "", 400, "OUT_OF_RANGE", "from", `"today" is not a date such as 2026-11-22T03:00:00Z`},

@@ -111,6 +111,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
+		{method: http.MethodPost, path: "/api/v1/triggers/check", allowed: admin | user | viewer, handle: s.checkTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
 		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
 

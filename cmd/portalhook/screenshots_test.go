@@ -2,8 +2,13 @@ package main_test
 
 import (
 	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -22,21 +27,89 @@ type view struct {
 var views = []view{
 	{"sign-in", func(b *browser, _ *stage) { b.visit("/login") }},
 	{"webhooks", func(b *browser, _ *stage) { b.visit("/webhooks"); b.sees("#webhooks", "Shares to the map team") }},
+	{"webhook-menu", func(b *browser, _ *stage) { b.visit("/webhooks"); b.press("What to do with Sign-ins") }},
+	{"webhook-new", func(b *browser, _ *stage) {
+		b.visit("/webhooks")
+		b.press("Create new")
+		b.sees("#pane", "Create webhook")
+		b.fill("Name", "Everything about roads")
+		b.fill("Chosen triggers", "/items/*/share\n/itemz/update")
+		b.sees("#verdicts", "Use /items/update")
+		b.press("Items")
+		b.find("button", "unshare")
+	}},
+	{"webhooks-delete", func(b *browser, _ *stage) {
+		b.visit("/webhooks")
+		b.tick("Select Sign-ins")
+		b.tick("Select App reloads")
+		b.press("Delete")
+		b.sees("#dialog", "Delete 2 webhooks?")
+	}},
+	{"webhook", func(b *browser, s *stage) { b.visit("/webhooks/" + s.shares) }},
+	{"delivery", func(b *browser, s *stage) {
+		b.visit("/webhooks/" + s.signIns)
+		b.press("Show the delivery")
+		b.sees("#history", "Copy as curl")
+	}},
+	{"webhook-test", func(b *browser, s *stage) {
+		b.visit("/webhooks/" + s.shares + "/test")
+		b.press("Send test")
+		b.sees("main", "Copy as curl")
+	}},
 }
 
 // stage is a server that has seen some life.
-type stage struct{ server *process }
+type stage struct {
+	server          *process
+	shares, signIns string // ids of webhooks
+}
 
 func setStage(t *testing.T) *stage {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/siem") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"error":"the collector is being moved","retry":true}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"received":true}`)
+	}))
+	t.Cleanup(receiver.Close)
 	s := &stage{server: startServer(t)}
-	for _, w := range []map[string]any{
-		{"name": "Shares to the map team", "description": "Tells the map team's bot", "url": "http://127.0.0.1:9/hooks/map-team", "eventTypes": []string{"/items/share", "/items/*/unshare"}, "enabled": true},
-		{"name": "Sign-ins", "url": "http://127.0.0.1:9/siem/collector/v1/portal-sign-ins", "eventTypes": []string{"/users/*/signIn", "/users/*/signOut", "/users/update"}, "enabled": true},
-		{"name": "App reloads", "url": "http://127.0.0.1:9/reloads", "eventTypes": []string{"com.qlik.v1.app.reload.finished"}, "level": "user", "ownerId": "jdoe"},
-	} {
-		s.server.createWebhook(t, w)
+	s.shares = s.create(t, map[string]any{
+		"name": "Shares to the map team", "description": "Tells the map team's bot what was shared", "url": receiver.URL + "/hooks/map-team",
+		"eventTypes": []string{"/items/share", "/items/*/unshare"}, "enabled": true, "secret": "0123456789abcdef0123456789abcdef",
+		"headers": map[string]string{"x-env": "prod"}, "encryptedHeaders": map[string]string{"authorization": "Bearer t"}, "origin": "management-console",
+	})
+	s.signIns = s.create(t, map[string]any{
+		"name": "Sign-ins", "url": receiver.URL + "/siem/collector/v1/portal-sign-ins",
+		"eventTypes": []string{"/users/*/signIn", "/users/*/signOut", "/users/update"}, "enabled": true, "retry": []string{"0s", "1s", "1s"},
+	})
+	s.create(t, map[string]any{
+		"name": "App reloads", "url": receiver.URL + "/reloads", "eventTypes": []string{"com.qlik.v1.app.reload.finished"}, "level": "user", "ownerId": "jdoe",
+	})
+	for i := range 30 {
+		uri := fmt.Sprintf("/items/%032x/share", i)
+		s.emit(t, map[string]any{"uri": uri, "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
 	}
+	s.emit(t, map[string]any{"uri": "/users/ann/signIn", "username": "ann"})
+	awaitNoneOpen(t, s.server)
 	return s
+}
+
+func (s *stage) create(t *testing.T, webhook map[string]any) (id string) {
+	t.Helper()
+	var made struct {
+		ID string `json:"id"`
+	}
+	s.server.call(t, http.MethodPost, "/api/v1/webhooks", webhook, &made, http.StatusCreated)
+	return made.ID
+}
+
+func (s *stage) emit(t *testing.T, event map[string]any) {
+	t.Helper()
+	s.server.call(t, http.MethodPost, "/api/v1/events", event, nil, http.StatusAccepted)
 }
 
 // TestScreenshots takes the pictures; it is left alone unless a folder is named.

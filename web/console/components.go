@@ -134,6 +134,14 @@ func (o *ordering) isFiltered() bool {
 	return false
 }
 
+// self is the list's address as it is shown, without parameters that are empty.
+func (o *ordering) self() string {
+	if len(o.values) == 0 {
+		return o.console.root + o.path
+	}
+	return o.console.root + o.path + "?" + o.values.Encode()
+}
+
 // query is what the API's list is asked for: the request's parameters and the order.
 func (o *ordering) query() url.Values {
 	query := url.Values{"sort": {o.sort}}

@@ -29,7 +29,7 @@
 //			o.column("name", "things.column.name", "name"),
 //		}}}
 //		if v.target() == "things" {                                         // a script asks for the table alone: sorted, filtered, the next page
-//			return v.part(http.StatusOK, "things/table", list)
+//			return v.list(o, "things/table", list)
 //		}
 //		return v.show(http.StatusOK, page{Title: "nav.things", Template: "things", Section: "things", Data: list})
 //	}
@@ -75,7 +75,8 @@
 //	<a href="{{link "/things/7/drop"}}" hx-get="{{link "/things/7/drop"}}" hx-target="#dialog-content">…</a>
 //
 // What is put there has class pane-page or is a form, with .pane-head (its heading has the id pane-title), .pane-body and .pane-foot; in the dialog the heading's id is
-// dialog-title. Without scripts the same addresses are pages of their own.
+// dialog-title. Without scripts the same addresses are pages of their own. A form within has hx-target="this" hx-swap="outerHTML": what is refused comes back in
+// its place, with status 422.
 //
 // # What holds everywhere
 //

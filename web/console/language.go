@@ -209,6 +209,14 @@ func wholeNumber(value any) (int64, bool) {
 // Number spells a number as the language groups digits.
 func (w *words) Number(n int64) string { return w.numbers.Sprint(n) }
 
+func (w *words) anyNumber(value any) (string, error) {
+	n, ok := wholeNumber(value)
+	if !ok {
+		return "", fmt.Errorf("%v is no whole number", value)
+	}
+	return w.Number(n), nil
+}
+
 // Percent spells a share of one in whole percent; what is not quite all is never said to be all, nor what is something nothing.
 func (w *words) Percent(share float64) string {
 	percent := int64(share*100 + 0.5)

@@ -18,6 +18,7 @@ type page struct {
 	Title    string // the key of its title's message
 	Template string // shows its main part
 	Section  string // the entry of the navigation that it belongs to; empty: none
+	Pane     bool   // it is made for the pane or the dialog: as a page of its own it is given a heading
 	Data     any
 }
 
@@ -34,7 +35,7 @@ func readTemplates(c *Console, w *words) (*template.Template, error) {
 	t := template.New("console").Funcs(template.FuncMap{
 		"t":        w.T,
 		"or_":      w.Or,
-		"number":   w.Number,
+		"number":   w.anyNumber,
 		"percent":  w.Percent,
 		"duration": w.Duration,
 		"ago":      func(at moment) template.HTML { return w.timeElement(at.Time, c.now(), true) },
@@ -94,6 +95,12 @@ func (v *visit) show(status int, p page) error {
 // part answers with one template, for a script to put into the page that is open.
 func (v *visit) part(status int, name string, data any) error {
 	return v.write(status, name, page{Template: name, Data: data})
+}
+
+// list answers a script that asks for a list alone: the browser's address becomes that of the list as it is shown now.
+func (v *visit) list(o *ordering, name string, data any) error {
+	v.w.Header().Set("Hx-Push-Url", o.self())
+	return v.part(http.StatusOK, name, data)
 }
 
 func (v *visit) write(status int, name string, p page) error {

@@ -11,6 +11,19 @@ import (
 func (c *Console) webhooks() feature {
 	return feature{name: "webhooks", path: "/webhooks", seenBy: readers, routes: []route{
 		{pattern: "GET /webhooks", allowed: readers, answer: listWebhooks},
+		{pattern: "POST /webhooks", allowed: editors, answer: createWebhook},
+		{pattern: "GET /webhooks/new", allowed: editors, answer: newWebhook},
+		{pattern: "POST /webhooks/actions", allowed: editors, answer: actOnWebhooks},
+		{pattern: "POST /webhooks/triggers", allowed: editors, answer: judgeTriggers},
+		{pattern: "GET /webhooks/{webhook}", allowed: readers, answer: showWebhook},
+		{pattern: "POST /webhooks/{webhook}", allowed: editors, answer: updateWebhook},
+		{pattern: "GET /webhooks/{webhook}/edit", allowed: editors, answer: editWebhook},
+		{pattern: "GET /webhooks/{webhook}/secret", allowed: editors, answer: askRotation},
+		{pattern: "POST /webhooks/{webhook}/secret", allowed: editors, answer: rotateSecret},
+		{pattern: "GET /webhooks/{webhook}/test", allowed: editors, answer: askTest},
+		{pattern: "POST /webhooks/{webhook}/test", allowed: editors, answer: testWebhook},
+		{pattern: "GET /webhooks/{webhook}/deliveries/{delivery}", allowed: readers, answer: showDelivery},
+		{pattern: "POST /webhooks/{webhook}/deliveries/{delivery}/resend", allowed: editors, answer: resendDelivery},
 	}}
 }
 
@@ -109,21 +122,21 @@ type webhookList struct {
 }
 
 func listWebhooks(v *visit) error {
-	list, err := v.readWebhooks()
+	o := v.orderingOf("/webhooks", "name", webhookFilters...)
+	list, err := v.readWebhooks(o)
 	if err != nil {
 		return err
 	}
 	if v.target() == "webhooks" {
-		return v.part(http.StatusOK, "webhooks/table", list)
+		return v.list(o, "webhooks/table", list)
 	}
 	return v.show(http.StatusOK, page{Title: "nav.webhooks", Template: "webhooks", Section: "webhooks", Data: list})
 }
 
 const webhooksTarget = "#webhooks"
 
-// readWebhooks reads the page of the list that the request asks for.
-func (v *visit) readWebhooks() (*webhookList, error) {
-	o := v.orderingOf("/webhooks", "name", webhookFilters...)
+// readWebhooks reads the page of the list that is asked for.
+func (v *visit) readWebhooks(o *ordering) (*webhookList, error) {
 	query := o.query()
 	query.Set("include", "summary")
 	var got struct {
@@ -182,3 +195,6 @@ func (v *visit) options(key string, values ...string) []option {
 	}
 	return list
 }
+
+// OriginWord is the origin without dashes, as its message is named.
+func (w *webhook) OriginWord() string { return strings.ReplaceAll(w.Origin, "-", "") }

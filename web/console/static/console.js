@@ -60,6 +60,7 @@
   // The pane and the dialog open when something is put into them, and are emptied when they close.
   for (const dialog of $$('dialog')) {
     dialog.addEventListener('close', () => {
+      if ($('[data-reload]', dialog)) location.reload();
       $(':scope > [id$="-content"]', dialog).replaceChildren();
       document.body.append(toasts());
     });
@@ -67,13 +68,14 @@
       if (event.target === dialog) dialog.close();
     });
   }
-  function revealed(target) {
-    const dialog = target.closest?.('dialog');
-    if (!dialog || !target.id.endsWith('-content') || !target.hasChildNodes()) return;
-    if (!dialog.open) dialog.showModal();
+  function reveal() {
+    for (const dialog of $$('dialog')) {
+      if (!dialog.open && $(':scope > [id$="-content"]', dialog).hasChildNodes()) {
+        dialog.showModal();
+        ($('[autofocus]', dialog) ?? $('input:not([type=hidden]),select,textarea,.primary', dialog))?.focus();
+      }
+    }
     place();
-    const wrong = $('[aria-invalid="true"]', dialog);
-    (wrong ?? $('[autofocus]', dialog))?.focus();
   }
 
   // Rows that can be chosen: the bar of what to do with them shows how many there are.
@@ -97,11 +99,11 @@
     times(within);
     chosen();
     for (const toast of $$('[data-toast]', within)) if (!toast.dataset.fading) { toast.dataset.fading = ''; fade(toast); }
-    for (const el of $$('[data-indeterminate]', within)) el.indeterminate = true;
+    mark();
   }
 
   document.addEventListener('click', event => {
-    const el = event.target.closest?.('[data-dismiss],[data-close],[data-copy],[data-all],[data-toggle],[data-add],[data-remove],[data-fill]');
+    const el = event.target.closest?.('[data-dismiss],[data-close],[data-copy],[data-all],[data-toggle],[data-add],[data-remove],[data-trigger],[data-replace]');
     if (!el) return;
     if ('dismiss' in el.dataset && el !== document.body) el.closest('[data-toast]')?.remove();
     if ('close' in el.dataset) {
@@ -132,14 +134,73 @@
       row.remove();
       ($('input', next ?? document.createElement('i')) ?? $('[data-add]'))?.focus();
     }
-    // A suggestion that is taken goes into its field, as if typed.
-    if ('fill' in el.dataset) {
-      const field = $(el.dataset.fill);
-      field.value = el.dataset.value ?? el.textContent.trim();
-      field.dispatchEvent(new Event('input', {bubbles: true}));
-      field.focus();
+    // A leaf of the tree of triggers puts its line into the text, or takes it out.
+    if ('trigger' in el.dataset) {
+      const text = $('[data-triggers]');
+      const line = triggerOf(el);
+      const lines = linesOf(text);
+      write(text, lines.includes(line) ? lines.filter(other => other !== line) : [...lines, line]);
+    }
+    // A line is exchanged for a better one, or taken out.
+    if ('replace' in el.dataset) {
+      const text = $('[data-triggers]');
+      write(text, linesOf(text).map(line => line === el.dataset.replace ? el.dataset.with : line).filter(Boolean));
+      text.focus();
     }
   });
+
+  // The tree of triggers: a leaf is about everything of its kind, or about the one that its branch names.
+  const linesOf = text => text.value.split('\n').map(line => line.trim()).filter(Boolean);
+  function write(text, lines) {
+    text.value = lines.join('\n');
+    text.dispatchEvent(new Event('input', {bubbles: true}));
+  }
+  function triggerOf(leaf) {
+    const id = $('[data-id]', leaf.closest('[data-branch]'))?.value.trim();
+    return id && leaf.dataset.one ? leaf.dataset.one.replace('*', () => id) : leaf.dataset.any || leaf.dataset.one;
+  }
+  function mark() {
+    const text = $('[data-triggers]');
+    if (!text) return;
+    text.rows = Math.min(8, Math.max(3, linesOf(text).length + 1));
+    const lines = new Set(linesOf(text));
+    for (const leaf of $$('[data-trigger]')) {
+      const line = triggerOf(leaf);
+      leaf.ariaPressed = String(lines.has(line));
+      leaf.title = line;
+    }
+  }
+  function find(input) {
+    const wanted = input.value.trim().toLowerCase();
+    for (const branch of $$('[data-branch]', $(input.dataset.find))) {
+      let shown = 0;
+      for (const leaf of $$('[data-trigger]', branch)) {
+        const match = !wanted || leaf.dataset.words.toLowerCase().includes(wanted);
+        leaf.parentElement.hidden = !match;
+        shown += match;
+      }
+      branch.hidden = shown === 0;
+      branch.open = wanted !== '' && shown > 0;
+    }
+  }
+  document.addEventListener('input', event => {
+    if (event.target.matches?.('[data-find]')) find(event.target);
+    if (event.target.matches?.('[data-triggers],[data-id]')) mark();
+    if (event.target.matches?.('#f-level')) htmx.trigger('[data-triggers]', 'input');
+  });
+
+  // What is open below a row closes again; htmx fetches it when it opens.
+  document.addEventListener('click', event => {
+    const el = event.target.closest?.('[data-expand]');
+    if (!el) return;
+    const place = $(el.dataset.expand);
+    if (!place.hasChildNodes()) { el.ariaExpanded = 'true'; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    place.replaceChildren();
+    el.ariaExpanded = 'false';
+  }, {capture: true});
+
   document.addEventListener('change', event => {
     if (event.target.matches?.('tbody input[type=checkbox][name=id]')) chosen();
   });
@@ -157,10 +218,23 @@
     const error = event.detail?.error ?? event.detail?.ctx?.error;
     if (error?.name !== 'AbortError') say(document.body.dataset.unreachable, 'bad');
   });
+  // Who types into a filter while its list is put in place goes on typing.
+  let typing = null;
+  document.addEventListener('htmx:before:swap', () => {
+    const el = document.activeElement;
+    typing = el?.matches('input.filter') ? {id: el.id, value: el.value, at: el.selectionStart} : null;
+  });
   document.addEventListener('htmx:after:swap', event => {
+    const el = typing && document.getElementById(typing.id);
+    if (el) {
+      if (el !== document.activeElement) el.focus();
+      if (el.value !== typing.value) { el.value = typing.value; el.setSelectionRange(typing.at, typing.at); }
+      typing = null;
+    }
     prepare(document);
-    const target = event.detail?.ctx?.target ?? event.target;
-    if (target instanceof Element) revealed(target);
+    reveal();
+    // What was sent and refused: on to the first thing that is wrong.
+    if (event.detail?.ctx?.request?.method === 'POST') $('[aria-invalid="true"]', $('dialog[open]') ?? document)?.focus();
   });
 
   prepare(document);
