@@ -359,7 +359,7 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) ([]deliv
 	for _, r := range m.records {
 		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
 		if r.Webhook == q.Webhook && r.Tenant == q.Tenant && after && (len(q.States) == 0 || slices.Contains(q.States, r.State)) &&
-			(!q.FinishedOnly || r.Tries > 0) {
+			(!q.FinishedOnly || r.Tries > 0) && !r.CreatedAt.Before(q.From) && (q.To.IsZero() || r.CreatedAt.Before(q.To)) {
 			found = append(found, r)
 		}
 	}

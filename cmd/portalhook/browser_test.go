@@ -174,6 +174,7 @@ func (b *browser) theme(name string) {
 // finder finds what can be seen and be named so, in the topmost dialog if one is open: by what it says, by its label, exactly
 // before in part. It gives the middle of it, after scrolling there.
 const finder = `((kinds, name, scroll) => {
+  if (document.readyState !== 'complete') return null;
   const open = [...document.querySelectorAll('dialog[open]')].pop() ?? document;
   const said = el => (el.ariaLabel || (el.labels?.length ? [...el.labels].map(l => l.innerText).join(' ') : '') || el.innerText || el.textContent || el.title || '').replace(/\s+/g, ' ').trim();
   const shown = el => el.checkVisibility({visibilityProperty: true, opacityProperty: true}) && el.getClientRects().length > 0;
@@ -181,7 +182,8 @@ const finder = `((kinds, name, scroll) => {
   const popped = all.filter(el => el.closest('[popover]:popover-open'));
   const pool = popped.length ? popped.concat(all) : all;
   const el = pool.find(el => said(el) === name) ?? pool.find(el => said(el).startsWith(name)) ?? pool.find(el => said(el).includes(name));
-  if (!el) return null;
+  // A person is slower than a page that is still learning what its links do.
+  if (!el || el.closest('[hx-get],[hx-post]')?.hasAttribute('data-htmx-powered') === false) return null;
   if (scroll) el.scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'});
   const box = el.getBoundingClientRect();
   const at = {x: box.x + box.width / 2, y: box.y + box.height / 2};

@@ -177,7 +177,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, to route) {
 				panic(fault)
 			}
 			c.log.ErrorContext(r.Context(), "console", "path", r.URL.Path, "err", fmt.Sprintf("panic: %v\n%s", fault, debug.Stack()))
-			_ = v.refuse(http.StatusInternalServerError, "error.internal")
+			v.apologise()
 		}
 	}()
 	if err := v.enter(to); err != nil {

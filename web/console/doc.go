@@ -83,6 +83,7 @@
 //   - No style and no script within a page, no address of another host: the policy forbids it and tests see it. Pictures are SVG made in charts.go,
 //     coloured by classes; colours are the names at the head of console.css, which have both themes.
 //   - No word stands in a template or in Go: all are messages. A test finds those that are, and keys and placeholders that a language lacks.
+//   - No data- attribute begins with data-on: html/template takes it for an event's script, and quotes its value.
 //   - A form that is posted has the token. A handler that changes something is a POST.
 //   - Errors of the API on a field go beside the field: asRefusal gives them; all others may be returned as they are.
 //   - data-copy copies, data-close closes the dialog around it, data-toggle opens what it names, data-add and data-remove add and take away rows of a

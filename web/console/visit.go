@@ -34,6 +34,14 @@ type ownKey struct {
 	UserName string        `json:"userName"`
 }
 
+// Initial stands for a key where there is little room.
+func (k ownKey) Initial() string {
+	for _, r := range k.Name + k.UserName + k.UserID {
+		return string(r)
+	}
+	return "·"
+}
+
 func (c *Console) visit(w http.ResponseWriter, r *http.Request) *visit {
 	v := &visit{console: c, w: w, r: r, theme: "auto"}
 	v.words = c.speech.choose(cookieOf(r, languageCookie), r.Header.Get("Accept-Language"))
@@ -180,14 +188,24 @@ func (v *visit) fail(err error) {
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
 		_ = v.missing()
 	case errors.As(err, &refused):
-		if err := v.show(refused.Status, page{Title: "error.title", Template: "error", Data: fault{Message: v.Explain(refused), Trace: refused.Trace}}); err != nil {
+		told := fault{Message: v.Explain(refused), Trace: refused.Trace}
+		if err := v.refuseWith(refused.Status, told); err != nil {
 			v.log(err)
+			v.apologise()
 		}
 	case v.r.Context().Err() != nil:
 		// The visitor has gone.
 	default:
 		v.log(err)
-		_ = v.refuse(http.StatusInternalServerError, "error.internal")
+		v.apologise()
+	}
+}
+
+// apologise answers that something went wrong here; in plain text when even that page cannot be made.
+func (v *visit) apologise() {
+	if err := v.refuse(http.StatusInternalServerError, "error.internal"); err != nil {
+		v.log(err)
+		http.Error(v.w, v.T("error.internal"), http.StatusInternalServerError)
 	}
 }
 
@@ -218,7 +236,18 @@ type fault struct {
 
 // refuse answers that something may not or cannot be.
 func (v *visit) refuse(status int, message string) error {
-	return v.show(status, page{Title: "error.title", Template: "error", Data: fault{Message: v.T(message)}})
+	return v.refuseWith(status, fault{Message: v.T(message)})
+}
+
+// refuseWith answers with a page; to a script that wanted a part of one, with a message at the page's edge.
+func (v *visit) refuseWith(status int, told fault) error {
+	if v.isPartial() {
+		v.w.Header().Set("Hx-Retarget", "#toasts")
+		v.w.Header().Set("Hx-Reswap", "beforeend")
+		v.w.Header().Set("Hx-Push-Url", "false")
+		return v.part(status, "toast/refusal", said{Kind: "bad", Text: told.Message})
+	}
+	return v.show(status, page{Title: "error.title", Template: "error", Data: told})
 }
 
 func (v *visit) missing() error { return v.refuse(http.StatusNotFound, "error.missing") }

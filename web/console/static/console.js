@@ -157,7 +157,7 @@
   }
   function triggerOf(leaf) {
     const id = $('[data-id]', leaf.closest('[data-branch]'))?.value.trim();
-    return id && leaf.dataset.one ? leaf.dataset.one.replace('*', () => id) : leaf.dataset.any || leaf.dataset.one;
+    return id && leaf.dataset.single ? leaf.dataset.single.replace('*', () => id) : leaf.dataset.any || leaf.dataset.single;
   }
   function mark() {
     const text = $('[data-triggers]');
