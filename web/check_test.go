@@ -45,7 +45,9 @@ func TestWebhookSummary(t *testing.T) {
 	}
 	require.Equal(t, map[string]any{"lastDay": map[string]any{"attempts": 0.0, "succeeded": 0.0, "failed": 0.0, "exhausted": 0.0}}, one()["summary"])
 	e.post(t, share)
-	e.settle(func(_ int, r *delivery.Record) { r.Tries, r.State, r.StatusCode, r.StartedAt = 1, delivery.Succeeded, 200, time.Now() })
+	e.settle(func(_ int, r *delivery.Record) {
+		r.Tries, r.State, r.StatusCode, r.StartedAt = 1, delivery.Succeeded, 200, time.Now()
+	})
 	e.hours = []delivery.HourCounts{{Hour: time.Now().UTC().Truncate(time.Hour), Attempts: 3, Succeeded: 2, Failed: 1}}
 	sum := one()["summary"].(map[string]any)
 	require.InDelta(t, 3, sum["lastDay"].(map[string]any)["attempts"], 0)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -27,12 +28,17 @@ func newVisitor(e *edge) *visitor {
 	return &visitor{edge: e, cookies: map[string]string{}, header: http.Header{}}
 }
 
+// told is the head of an answer.
+type told struct {
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
 // ask makes a request, and keeps what the answer sets.
-func (v *visitor) ask(method, path string, form url.Values) *http.Response {
+func (v *visitor) ask(method, path string, form url.Values) told {
 	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
-	for name, values := range v.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, v.header)
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -42,6 +48,7 @@ func (v *visitor) ask(method, path string, form url.Values) *http.Response {
 	w := httptest.NewRecorder()
 	v.edge.server.ServeHTTP(w, r)
 	answer := w.Result()
+	defer answer.Body.Close()
 	for _, c := range answer.Cookies() {
 		if c.MaxAge < 0 {
 			delete(v.cookies, c.Name)
@@ -52,10 +59,10 @@ func (v *visitor) ask(method, path string, form url.Values) *http.Response {
 	if match := regexp.MustCompile(`name="csrf" content="([^"]+)"`).FindStringSubmatch(w.Body.String()); match != nil {
 		v.token = match[1]
 	}
-	return answer
+	return told{answer.StatusCode, answer.Header, answer.Cookies()}
 }
 
-func (v *visitor) signIn(t *testing.T, key string) *http.Response {
+func (v *visitor) signIn(t *testing.T, key string) told {
 	t.Helper()
 	answer := v.ask("POST", "/console/login", url.Values{"key": {key}})
 	require.Equal(t, http.StatusSeeOther, answer.StatusCode)
@@ -72,7 +79,7 @@ func TestConsoleSessions(t *testing.T) {
 	require.Equal(t, "/console/login?back=%2Fwebhooks%3Fname%3Da", answer.Header.Get("Location"))
 
 	answer = v.signIn(t, adminKey)
-	cookie := answer.Cookies()[0]
+	cookie := answer.cookies[0]
 	require.Equal(t, []any{true, http.SameSiteStrictMode, "/console", 12 * 60 * 60, false}, []any{
 		cookie.HttpOnly, cookie.SameSite, cookie.Path, cookie.MaxAge, cookie.Secure,
 	})
@@ -109,7 +116,7 @@ func TestConsoleSessionsAcrossNodes(t *testing.T) {
 	first, second := newEdge(t, change), newEdge(t, change)
 	v := newVisitor(first)
 	v.header.Set("X-Forwarded-Proto", "https")
-	require.True(t, v.signIn(t, viewerKey).Cookies()[0].Secure)
+	require.True(t, v.signIn(t, viewerKey).cookies[0].Secure)
 	v.edge = second
 	require.Equal(t, http.StatusOK, v.ask("GET", "/console/webhooks", nil).StatusCode)
 	v.edge = newEdge(t)
@@ -149,7 +156,7 @@ func TestConsoleGuesses(t *testing.T) {
 	e := newEdge(t, func(c *web.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
 	v := newVisitor(e)
 	v.header.Set("X-Forwarded-For", "203.0.113.7")
-	guess := func(key string) *http.Response { return v.ask("POST", "/console/login", url.Values{"key": {key}}) }
+	guess := func(key string) told { return v.ask("POST", "/console/login", url.Values{"key": {key}}) }
 	for range 6 {
 		require.Equal(t, http.StatusUnauthorized, guess("wrong").StatusCode)
 	}
@@ -175,7 +182,7 @@ func TestConsoleBelowAPath(t *testing.T) {
 		answer := v.ask("POST", "/hooks/console/login", url.Values{"key": {adminKey}, "back": {back}})
 		require.Equal(t, http.StatusSeeOther, answer.StatusCode)
 		require.Equal(t, want, answer.Header.Get("Location"), back)
-		require.Equal(t, "/hooks/console", answer.Cookies()[0].Path)
+		require.Equal(t, "/hooks/console", answer.cookies[0].Path)
 	}
 	r := httptest.NewRequest("GET", "/hooks/console/webhooks", nil)
 	r.AddCookie(&http.Cookie{Name: "portalhook_session", Value: v.cookies["portalhook_session"]})

@@ -9,9 +9,9 @@ import (
 	"portalhook/triggers"
 )
 
-// appendWebhook writes a webhook as every answer shows it: secrets never, encrypted headers by name.
-func appendWebhook(dst []byte, w *triggers.Webhook) []byte {
-	return webhookObject(dst, w, func(o *object) { writeGuarded(o, w) })
+// webhookAnswer is a webhook as every answer shows it: secrets never, encrypted headers by name.
+func webhookAnswer(w *triggers.Webhook) []byte {
+	return webhookObject(nil, w, func(o *object) { writeGuarded(o, w) })
 }
 
 // writeGuarded tells of what must not be shown that it is there.

@@ -67,7 +67,7 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 		}
 		return fmt.Errorf("create webhook: %w", err)
 	}
-	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
+	writeJSON(c, http.StatusCreated, webhookAnswer(w))
 	return nil
 }
 
@@ -76,7 +76,7 @@ func (s *Server) getWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	writeJSON(c, http.StatusOK, webhookAnswer(w))
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	writeJSON(c, http.StatusOK, webhookAnswer(w))
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
+	writeJSON(c, http.StatusOK, webhookAnswer(w))
 	return nil
 }
 

@@ -51,10 +51,25 @@ var views = []view{
 		b.press("Show the delivery")
 		b.sees("#history", "Copy as curl")
 	}},
+	{"webhook-form-rest", func(b *browser, s *stage) {
+		b.visit("/webhooks/" + s.shares)
+		b.press("Edit")
+		b.sees("#pane", "Edit Shares")
+		b.press("Filter, format, retries and limits")
+		b.find("label", "One delivery at a time")
+	}},
+	{"webhook-made", func(b *browser, s *stage) {
+		b.visit("/webhooks/" + s.shares)
+		b.press("What to do with")
+		b.press("Rotate the secret")
+		b.press("Set the secret")
+		b.sees("#dialog", "has another secret")
+	}},
 	{"webhook-test", func(b *browser, s *stage) {
-		b.visit("/webhooks/" + s.shares + "/test")
+		b.visit("/webhooks/" + s.shares)
+		b.press("Test")
 		b.press("Send test")
-		b.sees("main", "Copy as curl")
+		b.sees("#pane", "Copy as curl")
 	}},
 }
 

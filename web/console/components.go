@@ -1,6 +1,9 @@
 package console
 
-import "net/url"
+import (
+	"maps"
+	"net/url"
+)
 
 // field is a field of a form: its control, and below it what was wrong with its value.
 type field struct {
@@ -145,8 +148,6 @@ func (o *ordering) self() string {
 // query is what the API's list is asked for: the request's parameters and the order.
 func (o *ordering) query() url.Values {
 	query := url.Values{"sort": {o.sort}}
-	for name, values := range o.values {
-		query[name] = values
-	}
+	maps.Copy(query, o.values)
 	return query
 }

@@ -80,7 +80,7 @@ func TestTemplatesHoldNoWords(t *testing.T) {
 			}
 		}
 		plain = attributes.ReplaceAllString(plain, "")
-		for _, line := range strings.Split(markup.ReplaceAllString(plain, "\n"), "\n") {
+		for line := range strings.SplitSeq(markup.ReplaceAllString(plain, "\n"), "\n") {
 			line = strings.TrimSpace(strings.ReplaceAll(line, "· Portalhook", "Portalhook"))
 			if !slices.Contains(noMessage, line) {
 				require.NotRegexp(t, someWord, line, file.Name())

@@ -8,7 +8,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -277,6 +276,3 @@ func (v *visit) Languages() []languageChoice {
 	}
 	return list
 }
-
-// isBlank reports whether a text says nothing.
-func isBlank(text string) bool { return strings.TrimSpace(text) == "" }

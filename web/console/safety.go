@@ -28,7 +28,7 @@ func cutMethod(pattern string) (method, path string, ok bool) {
 
 const (
 	tokenField  = "csrf"
-	tokenHeader = "X-Csrf-Token"
+	tokenHeader = "X-Csrf-Token" //nolint:gosec // a header's name
 	// maxForm bounds a form's body, in bytes; a webhook with all its headers and triggers is well below.
 	maxForm = 256 << 10
 )

@@ -74,8 +74,8 @@ func (s *sealer) begin(keyID string, now time.Time) session {
 func (s *sealer) seal(of session) string {
 	text := make([]byte, 0, 64)
 	text = append(text, of.id[:]...)
-	text = binary.BigEndian.AppendUint64(text, uint64(of.begun.UnixMilli())) //nolint:gosec // a date after 1970
-	text = binary.BigEndian.AppendUint64(text, uint64(of.seen.UnixMilli()))  //nolint:gosec // the same
+	text = binary.BigEndian.AppendUint64(text, uint64(of.begun.UnixMilli()))
+	text = binary.BigEndian.AppendUint64(text, uint64(of.seen.UnixMilli()))
 	text = append(text, of.keyID...)
 	return base64.RawURLEncoding.EncodeToString(s.open[0].Seal(nil, nil, text, []byte(sessionCookie))) //nolint:gosec // it draws its nonce itself
 }
@@ -173,7 +173,7 @@ func (v *visit) keep(s session) {
 
 // setCookie sets a cookie of the console's; with an age below zero it takes it away.
 func (v *visit) setCookie(name, value string, age int, secret bool) {
-	http.SetCookie(v.w, &http.Cookie{
+	http.SetCookie(v.w, &http.Cookie{ //nolint:gosec // HttpOnly but for preferences, Secure wherever there is TLS
 		Name: name, Value: value, Path: v.console.root, MaxAge: age, HttpOnly: secret, Secure: v.console.config.Secure(v.r),
 		SameSite: http.SameSiteStrictMode,
 	})

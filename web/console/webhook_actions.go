@@ -15,11 +15,7 @@ import (
 
 // webhookPath is a webhook's path in the API.
 func webhookPath(id string, below ...string) string {
-	path := "/webhooks/" + url.PathEscape(id)
-	for _, part := range below {
-		path += "/" + part
-	}
-	return path
+	return strings.Join(append([]string{"/webhooks", url.PathEscape(id)}, below...), "/")
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
@@ -205,7 +201,7 @@ func testWebhook(v *visit) error {
 		}
 		return err
 	}
-	got.exchange.Attempts = []attempt{got.attempt}
+	got.Attempts = []attempt{got.attempt}
 	return v.showTest(http.StatusOK, w, &got.exchange, nil)
 }
 

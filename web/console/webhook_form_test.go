@@ -98,7 +98,9 @@ func TestCurl(t *testing.T) {
 func TestPhases(t *testing.T) {
 	a := attempt{DNS: 1, Connect: 3, FirstByte: 10, Total: 12}
 	require.Equal(t, []phase{
-		{"dns", 0, time.Millisecond}, {"connect", time.Millisecond, 2 * time.Millisecond}, {"first", 3 * time.Millisecond, 7 * time.Millisecond},
+		{"dns", 0, time.Millisecond},
+		{"connect", time.Millisecond, 2 * time.Millisecond},
+		{"first", 3 * time.Millisecond, 7 * time.Millisecond},
 		{"body", 10 * time.Millisecond, 2 * time.Millisecond},
 	}, a.Phases())
 	require.Empty(t, attempt{}.Phases())

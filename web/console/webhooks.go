@@ -133,12 +133,16 @@ func listWebhooks(v *visit) error {
 	return v.show(http.StatusOK, page{Title: "nav.webhooks", Template: "webhooks", Section: "webhooks", Data: list})
 }
 
-const webhooksTarget = "#webhooks"
+const (
+	webhooksTarget = "#webhooks"
+	webhooksShown  = "25" // on one page
+)
 
 // readWebhooks reads the page of the list that is asked for.
 func (v *visit) readWebhooks(o *ordering) (*webhookList, error) {
 	query := o.query()
 	query.Set("include", "summary")
+	query.Set("limit", webhooksShown)
 	var got struct {
 		Data  []*webhook `json:"data"`
 		Links links      `json:"links"`
