@@ -194,12 +194,17 @@ const finder = `((kinds, name, scroll) => {
 // point is a place on the page.
 type point struct{ X, Y float64 }
 
-// find waits until something of a kind, CSS selectors, that is named so can be reached.
+// find waits until something of a kind, CSS selectors, that is named so can be reached and stands still.
 func (b *browser) find(kinds, name string) point {
 	b.t.Helper()
 	call := fmt.Sprintf("%s(%s,%s,true)", finder, quoted(kinds), quoted(name))
 	var at *point
-	b.until(func() bool { at, _ = evaluate[*point](b, call); return at != nil }, "%s named %q", kinds, name)
+	b.until(func() bool {
+		before := at
+		at, _ = evaluate[*point](b, call)
+		// What moves is not clicked: the page is still being put in place.
+		return at != nil && before != nil && *at == *before
+	}, "%s named %q", kinds, name)
 	return *at
 }
 

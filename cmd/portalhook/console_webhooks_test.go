@@ -70,6 +70,7 @@ func TestConsoleCreatesAndEdits(t *testing.T) {
 	b.press("Use /items/share")
 	b.misses("#verdicts", "itemz")
 	b.press("Remove /items/unshare")
+	b.misses("#verdicts", "/items/unshare")
 	value, err := evaluate[string](b, "document.querySelector('#f-eventTypes').value")
 	require.NoError(t, err)
 	require.Equal(t, "/items/4adc30bb03054812a846fa592de105de/update\n/items/share", value)

@@ -143,7 +143,7 @@ func (e *endings) has(id [16]byte) bool {
 	return ended
 }
 
-// add remembers an ending. When there are too many, those go that are over anyway, and then any: a copy of such a cookie ends with its time.
+// add remembers an ending. When there are too many, those go that are over anyway, or else any tenth: a copy of such a cookie ends with its time.
 func (e *endings) add(of session, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -157,7 +157,7 @@ func (e *endings) add(of session, now time.Time) {
 			}
 		}
 		for id := range e.until {
-			if len(e.until) < maxEndings {
+			if len(e.until) <= maxEndings-maxEndings/10 {
 				break
 			}
 			delete(e.until, id)

@@ -101,6 +101,6 @@ func TestGuessesAreBounded(t *testing.T) {
 	for i := range maxAddresses + 1000 {
 		g.failed(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), start)
 	}
-	require.Len(t, g.failing, maxAddresses)
+	require.LessOrEqual(t, len(g.failing), maxAddresses)
 	require.Positive(t, g.wait("203.0.113.7", start))
 }

@@ -79,19 +79,17 @@ func (g *guesses) succeeded(client string) {
 	delete(g.failing, prefixOf(client))
 }
 
-// forget makes room: what is old goes, else the address that failed least.
+// forget makes room: what is old goes and who need not wait, else any tenth, so that the next ones find room at once.
 func (g *guesses) forget(now time.Time) {
-	var least netip.Prefix
-	fewest := -1
 	for from, f := range g.failing {
-		switch {
-		case now.Sub(f.last) > guessMemory:
+		if f.times <= freeGuesses || now.Sub(f.last) > guessMemory {
 			delete(g.failing, from)
-		case fewest < 0 || f.times < fewest:
-			least, fewest = from, f.times
 		}
 	}
-	if len(g.failing) >= maxAddresses {
-		delete(g.failing, least)
+	for from := range g.failing {
+		if len(g.failing) <= maxAddresses-maxAddresses/10 {
+			break
+		}
+		delete(g.failing, from)
 	}
 }
