@@ -29,12 +29,24 @@ run: build ## serve on 127.0.0.1:8080 with portalhook.db here, local receivers a
 	./portalhook serve --allow-http --allow-target 127.0.0.0/8
 
 .PHONY: test
-test: ## every test
+test: browser ## every test
 	@npm view --prefer-offline --fetch-retries=0 --fetch-timeout=10000 @qlik/api version >/dev/null 2>&1 || \
-	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients and the verifiers of signatures in JavaScript (no npm here, or its registry does not answer)'
+	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients, the verifiers of signatures in JavaScript, the console judged by axe-core (no npm here, or its registry does not answer)'
 	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	go vet ./...
 	go test -count=1 ./...
+
+# The console is tested in Chromium: Debian's package, where it may be installed; else its tests say that they are left out.
+.PHONY: browser
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends chromium; } >/dev/null; \
+	} || echo 'LEFT OUT: the console in a browser (no Chromium here, and it may not be installed)'
+
+.PHONY: screenshots
+screenshots: browser ## pictures of every page of the console into ./screenshots, both themes, wide and narrow
+	go test -count=1 -run Screenshots ./cmd/portalhook -console.screenshots $(CURDIR)/screenshots
 
 .PHONY: race
 race: ## every test under the race detector, the slow properties shortened

@@ -88,7 +88,13 @@ const (
 	SortUpdatedAt WebhookSort = "updatedAt"
 	SortName      WebhookSort = "name"
 	SortURL       WebhookSort = "url"
+	SortLevel     WebhookSort = "level"
+	SortOwner     WebhookSort = "ownerId"
+	SortEnabled   WebhookSort = "enabled"
 )
+
+// IsDate reports whether the order is by a date; the others are by text.
+func (s WebhookSort) IsDate() bool { return s == "" || s == SortCreatedAt || s == SortUpdatedAt }
 
 // WebhookQuery asks for a page of a tenant's webhooks. What is empty or nil does not restrict.
 type WebhookQuery struct {
@@ -96,11 +102,13 @@ type WebhookQuery struct {
 	Name, URL string // substrings, without regard to case
 	Enabled   *bool
 	Triggers  []string // as stored: the webhook has every one of them
-	Origins   []string // the webhook has one of them
-	Level     triggers.Level
-	OwnerID   string
-	CreatedBy string
-	UpdatedBy string
+	// TriggerPart is a substring, without regard to the case of ASCII letters, of one of its triggers at least.
+	TriggerPart string
+	Origins     []string // the webhook has one of them
+	Level       triggers.Level
+	OwnerID     string
+	CreatedBy   string
+	UpdatedBy   string
 
 	Sort       WebhookSort // empty: SortCreatedAt
 	Descending bool
@@ -113,7 +121,7 @@ type WebhookQuery struct {
 // WebhookPlace is where a webhook stands in a sorted list. It holds what it was sorted by, so that a page can be continued after
 // the webhook has gone.
 type WebhookPlace struct {
-	Text string    // of SortName and SortURL: folded
+	Text string    // of an order by text; names and URLs folded
 	At   time.Time // of SortCreatedAt and SortUpdatedAt, in milliseconds
 	Key  uint32
 }
@@ -126,6 +134,15 @@ func (q WebhookQuery) PlaceOf(w *triggers.Webhook) WebhookPlace {
 		place.Text = triggers.Fold(w.Name)
 	case SortURL:
 		place.Text = triggers.Fold(w.URL)
+	case SortLevel:
+		place.Text = string(w.Level)
+	case SortOwner:
+		place.Text = w.OwnerID
+	case SortEnabled:
+		place.Text = "0"
+		if w.Enabled {
+			place.Text = "1"
+		}
 	case SortUpdatedAt:
 		place.At = w.UpdatedAt
 	case SortCreatedAt, "":

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"portalhook/triggers"
@@ -29,7 +30,8 @@ const (
 type keyRing struct {
 	keys   map[string]cipher.AEAD
 	newest string
-	root   []byte // the newest key itself, from which derive makes others
+	// roots are the keys themselves, the newest first: others are derived from them.
+	roots [][]byte
 }
 
 // openKeyRing reads the key file: a line for each key, its id and its 32 bytes in base64, the newest last; empty lines and those
@@ -98,14 +100,32 @@ func (r *keyRing) add(id string, key []byte) error {
 	if r.keys[id], err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		return err
 	}
-	r.newest, r.root = id, key
+	r.newest = id
+	r.roots = slices.Insert(r.roots, 0, key)
 	return nil
 }
 
 // DeriveKey makes a key of 32 bytes from the key file: the same for the same purpose at every start and on every node that has the
 // file, another for another purpose, and another once a newer key stands in the file.
 func (s *Store) DeriveKey(purpose string) ([]byte, error) {
-	return hkdf.Key(sha256.New, s.ring.root, nil, purpose, keyLength)
+	keys, err := s.ring.derive(purpose)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// derive gives keys for another purpose, one of each root, the newest first: they are the same wherever the key file is, and say nothing
+// of it.
+func (r *keyRing) derive(purpose string) ([][]byte, error) {
+	keys := make([][]byte, len(r.roots))
+	for i, root := range r.roots {
+		var err error
+		if keys[i], err = hkdf.Key(sha256.New, root, nil, purpose, keyLength); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // sealPlace is where a sealed secret stands. It is sealed with it, so that a secret moved to another tenant, webhook or field does not

@@ -127,6 +127,16 @@ func (s *Store) abandon() error {
 	return errors.Join(err, s.lock.release())
 }
 
+// SessionKeys seal the console's sessions, the newest first. They are derived from the key file, so they are the same on every node
+// that has it, and sessions outlive a restart.
+func (s *Store) SessionKeys() ([][]byte, error) {
+	keys, err := s.ring.derive("portalhook console session")
+	if err != nil {
+		return nil, fmt.Errorf("derive session keys: %w", err)
+	}
+	return keys, nil
+}
+
 // Ping reports whether the store can be written and read.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.write(ctx, func(w *writer) error { return w.db.run(`SELECT 1`) }); err != nil {

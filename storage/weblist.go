@@ -27,12 +27,14 @@ const filterWebhooks = `SELECT ` + webhookColumns + ` FROM webhook
     AND (?9 IS NULL OR created_by = ?9)
     AND (?10 IS NULL OR updated_by = ?10)
     AND (?11 IS NULL OR ($sort, key) $after (?11, ?12))
+    AND (?14 IS NULL OR EXISTS (SELECT 1 FROM json_each(webhook.triggers) AS own WHERE instr(lower(own.value), ?14) > 0))
   ORDER BY $sort $direction, key $direction LIMIT ?13`
 
 // sortColumns are the columns of the orders.
 var sortColumns = map[delivery.WebhookSort]string{
 	"": "created_ms", delivery.SortCreatedAt: "created_ms", delivery.SortUpdatedAt: "updated_ms",
 	delivery.SortName: "name_folded", delivery.SortURL: "url_folded",
+	delivery.SortLevel: "level", delivery.SortOwner: "owner_id", delivery.SortEnabled: "CAST(enabled AS TEXT)",
 }
 
 // Webhooks is a page of a tenant's webhooks.
@@ -79,17 +81,28 @@ func webhookArgs(q delivery.WebhookQuery) ([]any, error) {
 	args := []any{
 		q.Tenant, wordOrNull(triggers.Fold(q.Name)), wordOrNull(triggers.Fold(q.URL)), nil, wanted, origins, wordOrNull(string(q.Level)),
 		wordOrNull(q.OwnerID), wordOrNull(q.CreatedBy), wordOrNull(q.UpdatedBy), nil, nil, q.Limit,
+		wordOrNull(lowerASCII(q.TriggerPart)),
 	}
 	if q.Enabled != nil {
 		args[3] = *q.Enabled
 	}
 	if q.After != nil {
 		args[10], args[11] = unixMilli(q.After.At), q.After.Key
-		if q.Sort == delivery.SortName || q.Sort == delivery.SortURL {
+		if !q.Sort.IsDate() {
 			args[10] = q.After.Text
 		}
 	}
 	return args, nil
+}
+
+// lowerASCII folds as SQLite's lower does.
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 func wordOrNull(text string) any {

@@ -86,7 +86,7 @@ const maxKeyLength = 256
 type keyring struct {
 	changing sync.Mutex // held while a key is added or revoked, in the store and here
 	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
-	byID     atomic.Pointer[map[string]*heldKey] // the same; tokens name keys by their ids
+	byID     atomic.Pointer[map[string]*heldKey] // the same; tokens and sessions name keys by their ids
 	people   atomic.Pointer[map[uint32]int]      // how many users each tenant has
 }
 
@@ -218,6 +218,9 @@ const bearer = "Bearer "
 
 // authenticate gives the key that a request was made with, or the answer that refuses it.
 func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey, error) {
+	if id, ok := signedInKey(r.Context()); ok {
+		return s.permit(s.keys.byName(id), allowed)
+	}
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")

@@ -41,6 +41,7 @@ func TestListDeliveries(t *testing.T) {
 	}
 	list := func(query string) answer { return e.call(t, "GET", "/api/v1/webhooks/"+id+"/deliveries"+query, "") }
 	require.Empty(t, ids(t, list("")), "without a finished attempt there is nothing to show")
+	require.Len(t, ids(t, list("?state=waiting")), 9, "but to those who ask for what waits")
 
 	e.settle(func(i int, r *delivery.Record) {
 		r.Tries = 1
@@ -73,6 +74,15 @@ func TestListDeliveries(t *testing.T) {
 		"?eventType=/":                         newest,
 		"?eventType=/users/signin&sort=status": pick(oldest, 7, 5, 1, 3),
 		"?eventType=/groups/add":               nil,
+		"?state=succeeded":                     success,
+		"?state=waiting":                       fail,
+		"?state=succeeded,waiting":             newest,
+		"?state=waiting&status=success":        nil,
+		"?state=succeeded&sort=status":         success,
+		"?state=exhausted":                     nil,
+		"?from=2099-01-01T00:00:00Z":           nil,
+		"?to=1":                                nil,
+		"?from=1&to=2099-01-01T00:00:00Z":      newest,
 	} {
 		require.Equal(t, want, ids(t, list(query)), query)
 		for _, limit := range []string{"limit=1", "limit=2", "limit=5"} {
@@ -98,7 +108,7 @@ func TestListDeliveries(t *testing.T) {
 			require.Equal(t, want, back, "%s by %s, backwards", query, limit)
 		}
 	}
-	for query, field := range map[string]string{"?status=open": "status", "?sort=name": "sort", "?next=x": "next", "?limit=101": "limit"} {
+	for query, field := range map[string]string{"?status=open": "status", "?state=waiting,open": "state", "?from=soon": "from", "?sort=name": "sort", "?next=x": "next", "?limit=101": "limit"} {
 		a := list(query)
 		require.Equal(t, http.StatusBadRequest, a.status)
 		require.Equal(t, field, a.problem(t)["field"])

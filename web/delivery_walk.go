@@ -31,7 +31,7 @@ var statesOf = map[string][]delivery.State{
 
 var (
 	deliverySorts   = []string{"triggeredAt", "status"}
-	deliveryFilters = []string{"eventType", "status"}
+	deliveryFilters = []string{"eventType", "status", "state", "from", "to"}
 )
 
 // walk goes through a webhook's deliveries in the order of a list. The order by status is that of two queries, one after the other,
@@ -39,7 +39,8 @@ var (
 type walk struct {
 	server *Server
 	query  delivery.HistoryQuery
-	phases []string // the statuses in turn; one empty text is all
+	phases []string         // the statuses in turn; one empty text is all
+	only   []delivery.State // nil: of any state
 	want   int
 	// stopped is the place where the store gave up because too few of the rows it looked at were wanted; empty when it did not.
 	stopped string
@@ -50,9 +51,18 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 	if _, known := statesOf[only]; !known {
 		return nil, triggers.Invalid(triggers.CodeOutOfRange, "status", "the status is %q; it must be success or fail", only)
 	}
+	states, err := statesParam(l.values.Get("state"))
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := spanParams(l.values.Get("from"), l.values.Get("to"))
+	if err != nil {
+		return nil, err
+	}
 	k := &walk{
-		server: s, want: l.limit + 1,
-		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: true},
+		server: s, want: l.limit + 1, only: states,
+		// Who asks for states is shown those before their first attempt, too.
+		query: delivery.HistoryQuery{Tenant: w.Tenant, Webhook: w.Key, FinishedOnly: states == nil, From: from, To: to},
 	}
 	if text := l.values.Get("eventType"); text != "" {
 		trigger, err := s.config.Catalog.ParseTrigger(text)
@@ -90,12 +100,51 @@ func (s *Server) newWalk(l *listing, w *triggers.Webhook) (*walk, error) {
 	return k, nil
 }
 
+// states are what a delivery's state can be.
+var states = []delivery.State{
+	delivery.Waiting, delivery.Sending, delivery.Succeeded, delivery.Exhausted, delivery.Skipped, delivery.Cancelled,
+}
+
+// statesParam reads a comma list of states; nil when there is none.
+func statesParam(text string) ([]delivery.State, error) {
+	var list []delivery.State
+	for _, name := range splitList(text) {
+		if !slices.Contains(states, delivery.State(name)) {
+			return nil, triggers.Invalid(triggers.CodeOutOfRange, "state", "a state is %q; it must be one of %s", name, joined(states))
+		}
+		list = append(list, delivery.State(name))
+	}
+	return list, nil
+}
+
+func joined(states []delivery.State) string {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return strings.Join(names, ", ")
+}
+
+// both are the states in either list; nil is every state.
+func both(a, b []delivery.State) []delivery.State {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s delivery.State) bool { return !slices.Contains(b, s) })
+}
+
 // rows reads as many deliveries as are wanted, or all there are. A delivery whose status changes between two pages may show on both
 // or on neither of them when the list is sorted by status.
 func (k *walk) rows(ctx context.Context) ([]delivery.Record, error) {
 	var found []delivery.Record
 	for _, status := range k.phases {
-		k.query.States = statesOf[status]
+		k.query.States = both(statesOf[status], k.only)
+		if k.only != nil && len(k.query.States) == 0 {
+			continue
+		}
 		k.query.Limit = k.want - len(found)
 		page, err := k.server.config.History.Deliveries(ctx, k.query)
 		if err != nil {

@@ -170,6 +170,16 @@ func (s *Server) listKeys(c echo.Context, key *triggers.APIKey) error {
 	return nil
 }
 
+// getOwnKey shows a caller its own key, whatever its role.
+func (s *Server) getOwnKey(c echo.Context, key *triggers.APIKey) error {
+	found := s.keys.byName(key.ID)
+	if found == nil {
+		return keyError("find", triggers.ErrNotFound)
+	}
+	writeJSON(c, http.StatusOK, s.appendKey(nil, found, ""))
+	return nil
+}
+
 func (s *Server) getKey(c echo.Context, key *triggers.APIKey) error {
 	found, err := s.findKey(c, key)
 	if err != nil {

@@ -411,7 +411,7 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) (*delive
 	for _, r := range m.records {
 		after := q.After == 0 || (q.OldestFirst && r.ID > q.After) || (!q.OldestFirst && r.ID < q.After)
 		if r.Webhook == q.Webhook && r.Tenant == q.Tenant && after && (len(q.States) == 0 || slices.Contains(q.States, r.State)) &&
-			(!q.FinishedOnly || r.Tries > 0) {
+			(!q.FinishedOnly || r.Tries > 0) && !r.CreatedAt.Before(q.From) && (q.To.IsZero() || r.CreatedAt.Before(q.To)) {
 			found = append(found, r)
 		}
 	}
@@ -456,7 +456,7 @@ func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*trigge
 			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
 			!slices.ContainsFunc(q.Triggers, func(t string) bool {
 				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })
-			}) {
+			}) && (q.TriggerPart == "" || slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return has(own.Text, q.TriggerPart) })) {
 			found = append(found, w)
 		}
 	}

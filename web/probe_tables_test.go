@@ -39,7 +39,8 @@ func newRulebook() *rulebook {
 					"whsec_" + strings.Repeat("*", 40): {400, "NOT_ALLOWED", ""},
 				},
 			},
-			"testWebhook:trigger": {good: []string{"/items", "/items/*/share"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz", "com.qlik.v1.nothing")},
+			"checkTriggers:eventTypes[]": {good: []string{"/items", "/itemz", "", "anything"}},
+			"testWebhook:trigger":        {good: []string{"/items", "/items/*/share"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz", "com.qlik.v1.nothing")},
 
 			"KeyBody:expiresAt": {good: []string{"2999-01-31T00:00:00Z"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2999-01-31", "2020-01-31T00:00:00Z")},
 			"KeyBody:tenant":    {good: []string{"", "default", "FEDCBA9876543210"}, bad: bad(400, "OUT_OF_RANGE", "nobody")},

@@ -206,11 +206,15 @@ func TestBadRequests(t *testing.T) {
 
 		// What a list and a dry run are asked.
 		"limit":         {request{method: "GET", path: webhooks + "?limit=0", key: adminKey}, 400, "OUT_OF_RANGE", "limit", `the limit is "0"; it must be a number from 1 to 100`},
-		"sort":          {request{method: "GET", path: webhooks + "?sort=-secret", key: adminKey}, 400, "OUT_OF_RANGE", "sort", `the sort is "-secret"; it must be one of createdAt, name, updatedAt, url, with + or - before it`},
+		"sort":          {request{method: "GET", path: webhooks + "?sort=-secret", key: adminKey}, 400, "OUT_OF_RANGE", "sort", `the sort is "-secret"; it must be one of createdAt, name, updatedAt, url, level, ownerId, enabled, with + or - before it`},
 		"cursor":        {request{method: "GET", path: webhooks + "?next=abc", key: adminKey}, 400, "OUT_OF_RANGE", "next", "the cursor is not one of this list in this order; follow the links as they are"},
 		"enabled":       {request{method: "GET", path: webhooks + "?enabled=maybe", key: adminKey}, 400, "OUT_OF_RANGE", "enabled", `enabled is "maybe"; it must be true or false`},
 		"event types":   {request{method: "GET", path: webhooks + "?eventTypes=/items/share,/itemz", key: adminKey}, 400, "UNKNOWN_TRIGGER", "eventTypes", `there is no resource "itemz"; the nearest trigger that can fire is /items`},
 		"origins":       {request{method: "GET", path: webhooks + "?origins=api,me", key: adminKey}, 400, "OUT_OF_RANGE", "origins", `an origin is "me"; it must be one of api, automations, management-console`},
+		"include":       {request{method: "GET", path: webhooks + "?include=all", key: adminKey}, 400, "OUT_OF_RANGE", "include", `include is "all"; it must be summary`},
+		"check nothing": {request{method: "POST", path: "/api/v1/triggers/check", key: adminKey, body: `{}`}, 400, "REQUIRED", "eventTypes", "name the triggers to check"},
+		"check other":   {request{method: "POST", path: "/api/v1/triggers/check", key: adminKey, body: `{"level":"user"}`}, 400, "UNKNOWN_FIELD", "level", "a check takes eventTypes only"},
+		"check many":    {request{method: "POST", path: "/api/v1/triggers/check", key: adminKey, body: `{"eventTypes":[` + strings.Repeat(`"/",`, 100) + `"/"]}`}, 400, "TOO_MANY", "eventTypes", "at most 100 triggers can be checked at once"},
 		"query string":  {request{method: "GET", path: webhooks + "?a=%zz", key: adminKey}, 400, "OUT_OF_RANGE", "", "the query string cannot be read"},
 		"match nothing": {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{}`}, 400, "REQUIRED", "uri", "a dry run needs a uri or an event, or a draft with past"},
 		"match both":    {request{method: "POST", path: "/api/v1/match", key: adminKey, body: `{"uri":"` + shareURI + `","event":` + share + `}`}, 400, "UNKNOWN_FIELD", "event", "give either uri or event"},

@@ -25,6 +25,7 @@ import (
 	"portalhook/delivery"
 	"portalhook/router"
 	"portalhook/triggers"
+	"portalhook/web/console"
 )
 
 // Time limits of a connection. There is none for a whole request: the body's is per request, see routes.
@@ -77,6 +78,9 @@ type Config struct {
 	TokenKey []byte
 	// TLS, when not nil, is how connections are encrypted.
 	TLS *tls.Config
+	// SessionKeys seal the console's sessions, 32 bytes each: the first seals, all open. Without any, one is drawn, and sessions end with
+	// the process.
+	SessionKeys [][]byte
 }
 
 // How many webhooks there may be, unless Config says otherwise: in one tenant, and of user level of one owner in it.
@@ -108,6 +112,7 @@ type Server struct {
 	// So are those of GET /openapi.json and GET /docs.
 	openAPI func() ([]byte, error)
 	docs    func() ([]byte, error)
+	console *console.Console
 }
 
 // handler answers one request of a caller who may make it; key is nil where anyone may.
@@ -139,6 +144,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/routes", allowed: admin | user | viewer, handle: s.getBranches},
 		{method: http.MethodPost, path: "/api/v1/match", allowed: admin | viewer, handle: s.postMatch, tier: readTier},
 		{method: http.MethodGet, path: "/api/v1/triggers", allowed: admin | user | emitter | viewer, handle: s.getTriggers},
+		{method: http.MethodPost, path: "/api/v1/triggers/check", allowed: admin | user | viewer, handle: s.checkTriggers},
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
 		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
 
@@ -148,6 +154,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPatch, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.patchTenant},
 		{method: http.MethodGet, path: "/api/v1/api-keys", allowed: admin | viewer, handle: s.listKeys},
 		{method: http.MethodPost, path: "/api/v1/api-keys", allowed: admin, handle: s.createKey},
+		{method: http.MethodGet, path: "/api/v1/api-keys/self", allowed: admin | user | emitter | viewer, handle: s.getOwnKey},
 		{method: http.MethodGet, path: "/api/v1/api-keys/:key", allowed: admin | viewer, handle: s.getKey},
 		{method: http.MethodDelete, path: "/api/v1/api-keys/:key", allowed: admin, handle: s.revokeKey},
 		{method: http.MethodGet, path: "/api/v1/audit", allowed: admin | viewer, handle: s.listAudit},
@@ -158,6 +165,10 @@ func (s *Server) routes() []route {
 		{method: http.MethodPatch, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.patchReceiver},
 		{method: http.MethodDelete, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.deleteReceiver},
 		{method: http.MethodGet, path: "/api/v1/receivers/:receiver/requests", allowed: admin | user, handle: s.listArrivals},
+		// What the console asks of the API is logged as a request of its own.
+		{method: http.MethodGet, path: "/console", allowed: anyone, handle: s.serveConsole, quiet: true},
+		{method: http.MethodGet, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},
+		{method: http.MethodPost, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},
 
 		{method: http.MethodGet, path: "/healthz", allowed: anyone, handle: s.getHealth, quiet: true},
 		{method: http.MethodGet, path: "/readyz", allowed: anyone, handle: s.getReady, quiet: true},
@@ -254,6 +265,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 
 	s.echo = echo.New()
 	s.echo.IPExtractor, s.echo.SchemeExtractor = extractors(config.TrustedProxies)
+	if s.console, err = s.newConsole(); err != nil {
+		return nil, err
+	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Logger.SetOutput(io.Discard)
 	for _, r := range s.routes() {

@@ -37,6 +37,8 @@ var queryTexts = map[string]textRule{
 	"listWebhooks.ownerId":     {good: []string{"anybody"}},
 	"createdByUserId":          {good: []string{"anybody"}},
 	"updatedByUserId":          {good: []string{"anybody"}},
+	"listWebhooks.trigger":     {good: []string{"any text", "%", "share"}},
+	"listDeliveries.state":     {good: []string{"waiting", "waiting,sending", ","}, bad: bad(400, "OUT_OF_RANGE", "open", "waiting,open", "Waiting")},
 	"listDeliveries.eventType": {good: []string{"/items/share", "/users/signIn", "/"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz")},
 	"getTail.kind":             {good: []string{"event", "end, attempt", ","}, bad: bad(400, "OUT_OF_RANGE", "events", "event,attempts", "END")},
 	"getTail.webhook":          {good: []string{"{webhook}"}, bad: bad(400, "OUT_OF_RANGE", "x", "00000000000000000000000000000001")},

@@ -20,7 +20,7 @@ func (s *Server) summaries(ctx context.Context, include string, page []*triggers
 		return nil, nil
 	case "summary":
 	default:
-		return nil, triggers.Invalid(triggers.CodeOutOfRange, "include", "include is %q; it can be summary", include)
+		return nil, triggers.Invalid(triggers.CodeOutOfRange, "include", "include is %q; it must be summary", include)
 	}
 	keys := make([]uint32, len(page))
 	for i, w := range page {

@@ -15,11 +15,11 @@ import (
 )
 
 // webhookSorts are the columns that webhooks can be sorted by.
-var webhookSorts = []string{"createdAt", "name", "updatedAt", "url"}
+var webhookSorts = []string{"createdAt", "name", "updatedAt", "url", "level", "ownerId", "enabled"}
 
 // webhookFilters are the list's parameters beside the common ones. eventType is the name that eventTypes had before 2024.
 var webhookFilters = []string{
-	"name", "url", "enabled", "eventTypes", "eventType", "origins", "level", "ownerId", "createdByUserId", "updatedByUserId",
+	"name", "url", "enabled", "eventTypes", "eventType", "trigger", "origins", "level", "ownerId", "createdByUserId", "updatedByUserId",
 	"include",
 }
 
@@ -96,7 +96,7 @@ func narrow(query *delivery.WebhookQuery, key *triggers.APIKey) bool {
 func (s *Server) webhookQuery(l *listing) (*delivery.WebhookQuery, error) {
 	get := l.values.Get
 	query := &delivery.WebhookQuery{
-		Name: get("name"), URL: get("url"), OwnerID: get("ownerId"), CreatedBy: get("createdByUserId"), UpdatedBy: get("updatedByUserId"),
+		Name: get("name"), URL: get("url"), TriggerPart: get("trigger"), OwnerID: get("ownerId"), CreatedBy: get("createdByUserId"), UpdatedBy: get("updatedByUserId"),
 		Sort: delivery.WebhookSort(l.sort), Descending: l.down != l.back, Limit: l.limit + 1,
 	}
 	var err error

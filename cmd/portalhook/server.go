@@ -134,13 +134,17 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	if err != nil {
 		return nil, fmt.Errorf("derive the key of tokens: %w", err)
 	}
+	sessionKeys, err := store.SessionKeys()
+	if err != nil {
+		return nil, err
+	}
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
 		Table: table, Directory: directory, Handshaker: s.dispatcher, Reachability: config.reachability,
 		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
 		Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
+		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},

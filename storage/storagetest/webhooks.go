@@ -262,6 +262,8 @@ func testListFilters(f *fixture) {
 		{"one trigger", delivery.WebhookQuery{Triggers: []string{"/items"}}, []*triggers.Webhook{alpha, gamma}},
 		{"all triggers", delivery.WebhookQuery{Triggers: []string{"/users", "/items"}}, []*triggers.Webhook{alpha}},
 		{"no such trigger", delivery.WebhookQuery{Triggers: []string{"/items", "/groups"}}, nil},
+		{"part of a trigger", delivery.WebhookQuery{TriggerPart: "USERS"}, []*triggers.Webhook{alpha}},
+		{"a part of a trigger is no pattern", delivery.WebhookQuery{TriggerPart: "/item*"}, nil},
 		{"origins", delivery.WebhookQuery{Origins: []string{"automations", "management-console"}}, []*triggers.Webhook{beta}},
 		{"level", delivery.WebhookQuery{Level: triggers.UserLevel}, []*triggers.Webhook{gamma}},
 		{"owner", delivery.WebhookQuery{OwnerID: "ann"}, []*triggers.Webhook{gamma}},
@@ -281,10 +283,16 @@ func testListPages(f *fixture) {
 		w := f.webhook(name, "/items")
 		w.URL = "https://" + name + ".example.com/"
 		w.UpdatedAt = f.clock.Now().Add(time.Duration(len(name)) * time.Minute)
+		w.Enabled = len(name) == 5
+		if w.Enabled {
+			w.Level, w.OwnerID = triggers.UserLevel, name[:1]
+		}
 		f.create(w)
 		f.clock.Advance(time.Duration(f.made%2) * time.Second)
 	}
-	for _, sort := range []delivery.WebhookSort{"", delivery.SortCreatedAt, delivery.SortUpdatedAt, delivery.SortName, delivery.SortURL} {
+	for _, sort := range []delivery.WebhookSort{
+		"", delivery.SortCreatedAt, delivery.SortUpdatedAt, delivery.SortName, delivery.SortURL, delivery.SortLevel, delivery.SortOwner, delivery.SortEnabled,
+	} {
 		whole := delivery.WebhookQuery{Tenant: f.tenant, Sort: sort, Limit: 100}
 		ascending, err := f.store.Webhooks(f.Context(), whole)
 		require.NoError(f, err)

@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+var screenshots = flag.String("console.screenshots", "", "the folder that pictures of every page of the console are written to")
+
+// view is one thing of the console to take pictures of.
+type view struct {
+	name string
+	show func(b *browser, s *scene)
+}
+
+// views are taken pictures of in both themes, wide and narrow.
+var views = []view{
+	{"sign-in", func(b *browser, _ *scene) { b.visit("/login") }},
+	{"webhooks", func(b *browser, _ *scene) { b.visit("/webhooks"); b.sees("#webhooks", "Shares to the map team") }},
+	{"webhook-menu", func(b *browser, _ *scene) { b.visit("/webhooks"); b.press("What to do with Sign-ins") }},
+	{"webhook-new", func(b *browser, _ *scene) {
+		b.visit("/webhooks")
+		b.press("Create new")
+		b.sees("#pane", "Create webhook")
+		b.fill("Name", "Everything about roads")
+		b.fill("Chosen triggers", "/items/*/share\n/itemz/update")
+		b.sees("#verdicts", "Use /items/update")
+		b.press("Items")
+		b.find("button", "unshare")
+	}},
+	{"webhooks-delete", func(b *browser, _ *scene) {
+		b.visit("/webhooks")
+		b.tick("Select Sign-ins")
+		b.tick("Select App reloads")
+		b.press("Delete")
+		b.sees("#dialog", "Delete 2 webhooks?")
+	}},
+	{"webhook", func(b *browser, s *scene) { b.visit("/webhooks/" + s.shares) }},
+	{"delivery", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.signIns)
+		b.press("Show the delivery")
+		b.sees("#history", "Copy as curl")
+	}},
+	{"webhook-form-rest", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.shares)
+		b.press("Edit")
+		b.sees("#pane", "Edit Shares")
+		b.press("Filter, format, retries and limits")
+		b.find("label", "One delivery at a time")
+	}},
+	{"webhook-made", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.shares)
+		b.press("What to do with")
+		b.press("Rotate the secret")
+		b.press("Set the secret")
+		b.sees("#dialog", "has another secret")
+	}},
+	{"webhook-test", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.shares)
+		b.press("Test")
+		b.press("Send test")
+		b.sees("#pane", "Copy as curl")
+	}},
+}
+
+// scene is a server that has seen some life.
+type scene struct {
+	server          *process
+	shares, signIns string // ids of webhooks
+}
+
+func setScene(t *testing.T) *scene {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/siem") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"error":"the collector is being moved","retry":true}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"received":true}`)
+	}))
+	t.Cleanup(receiver.Close)
+	s := &scene{server: startServer(t)}
+	s.shares = s.create(t, map[string]any{
+		"name": "Shares to the map team", "description": "Tells the map team's bot what was shared", "url": receiver.URL + "/hooks/map-team",
+		"eventTypes": []string{"/items/share", "/items/*/unshare"}, "enabled": true, "secret": "0123456789abcdef0123456789abcdef",
+		"headers": map[string]string{"x-env": "prod"}, "encryptedHeaders": map[string]string{"authorization": "Bearer t"}, "origin": "management-console",
+	})
+	s.signIns = s.create(t, map[string]any{
+		"name": "Sign-ins", "url": receiver.URL + "/siem/collector/v1/portal-sign-ins",
+		"eventTypes": []string{"/users/*/signIn", "/users/*/signOut", "/users/update"}, "enabled": true, "retry": []string{"0s", "1s", "1s"},
+	})
+	s.create(t, map[string]any{
+		"name": "App reloads", "url": receiver.URL + "/reloads", "eventTypes": []string{"com.qlik.v1.app.reload.finished"}, "level": "user", "ownerId": "jdoe",
+	})
+	for i := range 30 {
+		uri := fmt.Sprintf("/items/%032x/share", i)
+		s.emit(t, map[string]any{"uri": uri, "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
+	}
+	s.emit(t, map[string]any{"uri": "/users/ann/signIn", "username": "ann"})
+	awaitNoneOpen(t, s.server)
+	return s
+}
+
+func (s *scene) create(t *testing.T, webhook map[string]any) (id string) {
+	t.Helper()
+	var made struct {
+		ID string `json:"id"`
+	}
+	s.server.call(t, http.MethodPost, "/api/v1/webhooks", webhook, &made, http.StatusCreated)
+	return made.ID
+}
+
+func (s *scene) emit(t *testing.T, event map[string]any) {
+	t.Helper()
+	s.server.call(t, http.MethodPost, "/api/v1/events", event, nil, http.StatusAccepted)
+}
+
+// TestScreenshots takes the pictures; it is left alone unless a folder is named.
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("no folder is named with -console.screenshots")
+	}
+	s := setScene(t)
+	b := openBrowser(t, s.server, "en")
+	for i, v := range views {
+		if i == 1 {
+			b.signIn(s.server.key)
+		}
+		for _, size := range []struct {
+			name string
+			size [2]int64
+		}{{"wide", wide}, {"narrow", narrow}} {
+			b.resize(size.size)
+			b.theme("light")
+			v.show(b, s)
+			for _, theme := range []string{"light", "dark"} {
+				b.theme(theme)
+				picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+				require.NoError(t, err)
+				path := filepath.Join(*screenshots, v.name+"-"+size.name+"-"+theme+".png")
+				require.NoError(t, os.MkdirAll(*screenshots, 0o755))
+				require.NoError(t, os.WriteFile(path, picture, 0o644))
+			}
+		}
+	}
+}

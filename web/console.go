@@ -1,0 +1,45 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"portalhook/triggers"
+	"portalhook/web/console"
+)
+
+// newConsole makes the console, which is a client of this server's API like any other but for two things: its requests do not go over
+// the network, and they name the key by the id that a session holds.
+func (s *Server) newConsole() (*console.Console, error) {
+	client, scheme := s.echo.IPExtractor, s.echo.SchemeExtractor
+	origin := ""
+	if public := s.config.PublicURL; public != nil {
+		origin = public.Scheme + "://" + public.Host
+	}
+	return console.New(console.Config{
+		API: s.echo, SignedIn: withKey, Prefix: s.prefix, Origin: origin, SessionKeys: s.config.SessionKeys, Log: s.log,
+		Client: client, Secure: func(r *http.Request) bool { return scheme(r) == "https" },
+	})
+}
+
+// serveConsole answers everything below /console.
+func (s *Server) serveConsole(c echo.Context, _ *triggers.APIKey) error {
+	s.console.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// signedIn is the key of a context's value: the id of the API key of a session. It cannot come from outside the process.
+type signedIn struct{}
+
+// withKey makes requests that carry the context requests of the key with this id.
+func withKey(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, signedIn{}, id)
+}
+
+// signedInKey is the id that withKey gave.
+func signedInKey(ctx context.Context) (string, bool) {
+	id, ok := ctx.Value(signedIn{}).(string)
+	return id, ok
+}
