@@ -1,7 +1,23 @@
 package delivery
 
+import (
+	"encoding/binary"
+	"time"
+)
+
 // RetryAfter lets black-box tests reach the parser.
 var RetryAfter = retryAfter
 
 // NewTestClock is a clock on given ones.
 var NewTestClock = newClock
+
+// StandingsAfter is how many standings are kept when so many were told.
+func StandingsAfter(told int, now func() time.Time) int {
+	r := newRevocations(nil, (&Guard{}).authorities(), now)
+	for n := range told {
+		var key standingKey
+		binary.LittleEndian.PutUint64(key[:], uint64(n)) //nolint:gosec // a count
+		r.remember(key, standing{until: now().Add(time.Hour)})
+	}
+	return len(r.known)
+}
