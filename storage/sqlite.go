@@ -69,6 +69,9 @@ func OpenSQLite(ctx context.Context, config Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, config Config) error {
+	if err := removeIfThere(s.path + copySuffix); err != nil { // of a backup that a crash cut off
+		return err
+	}
 	if err := migrate(ctx, s.path); err != nil {
 		return err
 	}

@@ -77,22 +77,13 @@ func decode(answer []byte, out any) error {
 
 // send is call for a body that is JSON already; without a body there is none.
 func (c *client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	request, err := c.request(ctx, method, path, body)
 	if err != nil {
-		return nil, fmt.Errorf("request: %w", err)
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.key != "" {
-		request.Header.Set("Authorization", "Bearer "+c.key)
+		return nil, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
-		}
-		return nil, unanswered(c.base+" cannot be reached", plainCause(err))
+		return nil, c.undone(ctx, method, path, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -103,6 +94,29 @@ func (c *client) send(ctx context.Context, method, path string, body []byte) ([]
 		return nil, refusal(response, answer, c.key != "")
 	}
 	return answer, nil
+}
+
+// request is one with the key and, if there is one, a body of JSON.
+func (c *client) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	return request, nil
+}
+
+// undone says why a request got no answer.
+func (c *client) undone(ctx context.Context, method, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
+	}
+	return unanswered(c.base+" cannot be reached", plainCause(err))
 }
 
 // noAnswer is the cause of a request's failure when the network, not the server, failed it.

@@ -23,9 +23,10 @@ type commandLine struct {
 	Triggers   triggersCommand   `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
 	Tenants    tenantsCommand    `cmd:"" help:"List, make and change tenants."`
 	Keys       keysCommand       `cmd:"" help:"List, make and revoke API keys."`
-	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch and delete webhooks."`
+	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch, test and delete webhooks."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show and resend deliveries of a webhook."`
 	Recover    recoverCommand    `cmd:"" help:"Send what a webhook did not get: counted first, then at a bounded rate."`
+	Backup     backupCommand     `cmd:"" help:"Copy the store, also while the server runs."`
 	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 

@@ -135,7 +135,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	s.web, err = web.New(ctx, web.Config{
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
 		Table: table, Directory: directory,
-		History: store, Keys: store, Audit: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
+		History: store, Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey,
 		Checks: []web.Check{
