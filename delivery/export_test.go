@@ -16,7 +16,7 @@ func StandingsAfter(told int, now func() time.Time) int {
 	r := newRevocations(nil, (&Guard{}).authorities(), now)
 	for n := range told {
 		var key standingKey
-		binary.LittleEndian.PutUint64(key[:], uint64(n)) //nolint:gosec // a count
+		binary.LittleEndian.PutUint64(key[:], uint64(n))
 		r.remember(key, standing{until: now().Add(time.Hour)})
 	}
 	return len(r.known)

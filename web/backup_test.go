@@ -18,27 +18,26 @@ import (
 // storeCopy is what the store in memory is as a copy: longer than is sent at once.
 var storeCopy = []byte(strings.Repeat("SQLite format 3\x00", 100_000))
 
-// Backup implements web.Copier; closed copies are counted in calls.
+// Backup implements web.Copier; copyClosed is closed with the newest copy.
 func (m *memory) Backup(context.Context) (*delivery.Backup, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failure != nil {
 		return nil, m.failure
 	}
+	m.copyClosed = make(chan struct{})
 	return &delivery.Backup{
-		ReadCloser: &openCopy{bytes.NewReader(storeCopy), m}, Size: int64(len(storeCopy)), TakenAt: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC),
+		ReadCloser: &openCopy{bytes.NewReader(storeCopy), m.copyClosed}, Size: int64(len(storeCopy)), TakenAt: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC),
 	}, nil
 }
 
 type openCopy struct {
 	io.Reader
-	of *memory
+	closed chan struct{}
 }
 
 func (o *openCopy) Close() error {
-	o.of.mu.Lock()
-	defer o.of.mu.Unlock()
-	o.of.calls++
+	close(o.closed)
 	return nil
 }
 
@@ -49,7 +48,7 @@ func TestBackup(t *testing.T) {
 	require.Equal(t, string(storeCopy), a.body)
 	require.Equal(t, "application/vnd.sqlite3", a.header.Get("Content-Type"))
 	require.Equal(t, "1600000", a.header.Get("Content-Length"))
-	require.Equal(t, 1, e.memory.calls, "the copy is closed")
+	<-e.copyClosed
 	require.Equal(t, http.StatusOK, e.as(t, operatorKey, "POST", "/api/v1/backups", "{}").status)
 
 	rows := e.list(t, operatorKey, "/api/v1/audit?object=backup")
@@ -61,13 +60,13 @@ func TestBackup(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, a.status, a.body)
 	require.Contains(t, a.body, `"field":"path"`)
 
-	e.memory.failure = &delivery.BackupError{Why: "another backup is under way", RetryAfter: 10 * time.Second}
+	e.failure = &delivery.BackupError{Why: "another backup is under way", RetryAfter: 10 * time.Second}
 	a = e.as(t, operatorKey, "POST", "/api/v1/backups", "")
 	require.Equal(t, http.StatusServiceUnavailable, a.status)
 	require.Contains(t, a.body, `"UNAVAILABLE"`)
 	require.Contains(t, a.body, "another backup is under way")
 	require.Equal(t, "10", a.header.Get("Retry-After"))
-	e.memory.failure = errors.New("the disk is on fire")
+	e.failure = errors.New("the disk is on fire")
 	a = e.as(t, operatorKey, "POST", "/api/v1/backups", "")
 	require.Equal(t, http.StatusInternalServerError, a.status)
 	require.NotContains(t, a.body, "fire")

@@ -42,6 +42,7 @@ type memory struct {
 	nextID     triggers.ID
 	calls      int
 	looks      int   // how many deliveries a page looks at before it stops; zero: all
+	copyClosed chan struct{}
 	failure    error // what Dispatch and Resend answer, when not nil
 }
 
