@@ -71,7 +71,7 @@ func (w *writer) reformDays() error {
 // forms are those of all tables and indexes, by their names.
 func forms(db *conn) (map[string]form, error) {
 	all := make(map[string]form)
-	err := db.each(`SELECT name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'index')`, "", 3, func(row []driver.Value) error {
+	err := db.eachOnce(`SELECT name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'index')`, 3, func(row []driver.Value) error {
 		all[textOf(row[0])] = form{table: textOf(row[1]), sql: textOf(row[2])}
 		return nil
 	})
@@ -80,7 +80,7 @@ func forms(db *conn) (map[string]form, error) {
 	}
 	const columns = `SELECT m.name, c.name, c.type, coalesce(c.dflt_value, ''), c."notnull", c.pk FROM sqlite_master AS m
   JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' ORDER BY m.name, c.cid`
-	err = db.each(columns, "", 6, func(row []driver.Value) error {
+	err = db.eachOnce(columns, 6, func(row []driver.Value) error {
 		f := all[textOf(row[0])]
 		f.columns = append(f.columns, column{textOf(row[1]), textOf(row[2]), textOf(row[3]), integer(row[4]), integer(row[5])})
 		all[textOf(row[0])] = f

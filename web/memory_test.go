@@ -41,7 +41,7 @@ type memory struct {
 	recoveries []*delivery.Recovery
 	nextID     triggers.ID
 	calls      int
-	looks      int   // how many deliveries a page looks at before it stops; zero: all
+	looks      int // how many deliveries a page looks at before it stops; zero: all
 	copyClosed chan struct{}
 	failure    error // what Dispatch and Resend answer, when not nil
 }
