@@ -191,10 +191,12 @@ func (c *copier) steps(ctx context.Context, backup *sqlite3.SQLiteBackup) error 
 	for {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		case <-c.stop:
 			return ErrClosed
 		case <-rest.C:
+		}
+		if ctx.Err() != nil { // of a select with several ways, any is taken
+			return context.Cause(ctx)
 		}
 		began := time.Now()
 		done, err := backup.Step(copyPages)
