@@ -16,7 +16,7 @@ type Change struct {
 	KeyID  string // of the API key, never its text; empty where the server itself made the change
 	UserID string // of the key; portalhook where the server itself made the change
 	Action string // the kind of the object, a dot and what was done: webhook.update
-	// Object is the kind of what was changed: webhook, tenant, api-key or recovery. The store sets the ObjectID of a recovery that is made.
+	// Object is the kind of what was changed: webhook, tenant, api-key, recovery or backup. The store sets the ObjectID of a recovery that is made.
 	Object   string
 	ObjectID string
 	// Before and After are JSON with every secret masked; Before is nil when the object was made, After when it was removed.

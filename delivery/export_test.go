@@ -1,5 +1,10 @@
 package delivery
 
+import (
+	"encoding/binary"
+	"time"
+)
+
 // RetryAfter lets black-box tests reach the parser.
 var RetryAfter = retryAfter
 
@@ -8,3 +13,14 @@ var NewTestClock = newClock
 
 // Heard is what is asked before anything is told.
 func (t *Tail) Heard() bool { return t.heard() }
+
+// StandingsAfter is how many standings are kept when so many were told.
+func StandingsAfter(told int, now func() time.Time) int {
+	r := newRevocations(nil, (&Guard{}).authorities(), now)
+	for n := range told {
+		var key standingKey
+		binary.LittleEndian.PutUint64(key[:], uint64(n))
+		r.remember(key, standing{until: now().Add(time.Hour)})
+	}
+	return len(r.known)
+}

@@ -34,6 +34,13 @@ func NewGuard(targets triggers.Targets, listenPort uint16) *Guard {
 	}
 }
 
+// authorities are where may be asked about certificates: what receivers may be, and by plain http even where receivers may not.
+func (g *Guard) authorities() triggers.Targets {
+	targets := g.targets
+	targets.AllowHTTP = true
+	return targets
+}
+
 // hostKey carries the name that is being dialled to the guard, which is shown addresses only.
 type hostKey struct{}
 

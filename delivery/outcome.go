@@ -30,6 +30,7 @@ const (
 	Unreachable    Outcome = "unreachable"    // no way to that network or host
 	Reset          Outcome = "reset"          // the connection ended before the answer did
 	TLSFailed      Outcome = "tls"            // no trusted encrypted connection came about
+	Revocation     Outcome = "revocation"     // a certificate is revoked, or nobody would say that it is not
 	Blocked        Outcome = "blocked"        // the address is one that must not be reached
 	TimedOut       Outcome = "timeout"        // the deadline passed
 	Malformed      Outcome = "malformed"      // what came back is not an answer in HTTP
@@ -40,8 +41,8 @@ const (
 
 // Outcomes lists every outcome, for metrics and tables.
 var Outcomes = []Outcome{
-	Delivered, Redirected, Gone, Throttled, BadGateway, Rejected, NoSuchHost, Refused, Unreachable, Reset, TLSFailed, Blocked,
-	TimedOut, Malformed, Unsendable, Infrastructure, ShutDown,
+	Delivered, Redirected, Gone, Throttled, BadGateway, Rejected, NoSuchHost, Refused, Unreachable, Reset, TLSFailed, Revocation,
+	Blocked, TimedOut, Malformed, Unsendable, Infrastructure, ShutDown,
 }
 
 // Charged reports whether the attempt counts as one of the webhook's tries.
@@ -53,14 +54,15 @@ func (o Outcome) hostDown() bool {
 	switch o {
 	case BadGateway, NoSuchHost, Refused, Unreachable, Reset, TLSFailed, TimedOut, Malformed:
 		return true
-	case Delivered, Redirected, Gone, Throttled, Rejected, Blocked, Unsendable, Infrastructure, ShutDown:
+	case Delivered, Redirected, Gone, Throttled, Rejected, Revocation, Blocked, Unsendable, Infrastructure, ShutDown:
 	}
 	return false
 }
 
-// hostSilent reports whether the outcome says nothing about the host, so that the breaker must not hear of it.
+// hostSilent reports whether the outcome says nothing about the host, so that the breaker must not hear of it. Webhooks of the same
+// host that do not ask for revocation may be well.
 func (o Outcome) hostSilent() bool {
-	return o == Blocked || o == Unsendable || o == Infrastructure || o == ShutDown
+	return o == Revocation || o == Blocked || o == Unsendable || o == Infrastructure || o == ShutDown
 }
 
 var (
@@ -111,6 +113,7 @@ func Classify(status int, err error) Outcome {
 func classifyError(err error) Outcome {
 	var (
 		blocked *BlockedError
+		revoked *revocationError
 		dns     *net.DNSError
 	)
 	switch {
@@ -127,6 +130,8 @@ func classifyError(err error) Outcome {
 		return Infrastructure
 	case isAny(err, ourTrouble):
 		return Infrastructure
+	case errors.As(err, &revoked):
+		return Revocation
 	case isTimeout(err):
 		return TimedOut
 	case isTLS(err):
@@ -199,7 +204,7 @@ func reason(status int, err error) string {
 		return "the host cannot be reached"
 	case Reset:
 		return "the connection ended before the answer did"
-	case TLSFailed:
+	case TLSFailed, Revocation:
 		return "no trusted TLS connection: " + err.Error()
 	case Blocked:
 		return "the address must not be reached"
@@ -219,10 +224,13 @@ func reason(status int, err error) string {
 // trouble names our own trouble without the addresses that the error would tell.
 func trouble(err error) string {
 	var (
-		dns    *net.DNSError
-		number syscall.Errno
+		revoked *revocationError
+		dns     *net.DNSError
+		number  syscall.Errno
 	)
 	switch {
+	case errors.As(err, &revoked):
+		return revoked.text
 	case errors.As(err, &dns):
 		return "the name server: " + dns.Err
 	case errors.As(err, &number):

@@ -159,12 +159,12 @@ func (s *sender) send(ctx context.Context, to *target, it *shipment) answer {
 		Waited:    max(now.Sub(it.dueAt), 0),
 		Revision:  to.revision.Number,
 	}
-	progress := &steps{began: time.Now()}
+	progress := &steps{began: time.Now(), checked: to.webhook.CheckCertificateRevocation}
 	progress.deadline = progress.began.Add(to.timeout)
 	asked, err := s.exchange(ctx, to, it, attempt, progress)
 	attempt.Total = time.Since(progress.began)
-	if err != nil && progress.resolving() && errors.Is(err, context.DeadlineExceeded) {
-		err = &net.DNSError{Err: "no answer before the deadline", Name: to.url.Hostname(), IsTimeout: true}
+	if err != nil && to.url != nil {
+		err = progress.explain(err, to.url.Hostname())
 	}
 	attempt.DNS, attempt.Connect, attempt.TLS = progress.at(stepDNS), progress.at(stepConnect), progress.at(stepTLS)
 

@@ -29,11 +29,34 @@ type TransportConfig struct {
 	MaxInFlight int
 	RootCAs     *x509.CertPool // nil: the system's
 	Resolver    *net.Resolver  // nil: Go's own, by the system's configuration
+	// Now is by what certificates, and what is said of their revocation, are judged; nil: time.Now.
+	Now func() time.Time
 }
 
-// NewTransport makes the one way out: no proxy from the environment, every address judged, HTTP/1.1, one connection to one attempt,
-// so that no attempt waits behind another's bytes.
-func NewTransport(config TransportConfig) *http.Transport {
+// Transport is the one way out: no proxy from the environment, every address judged, HTTP/1.1, one connection to one attempt, so that
+// no attempt waits behind another's bytes. Connections whose certificates were checked for revocation are apart from those that were not.
+type Transport struct {
+	plain, checked *http.Transport
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+
+// RoundTrip implements http.RoundTripper. Certificates are checked for revocation when the attempt that the context tells of asks for it.
+func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if s, ok := request.Context().Value(stepsKey{}).(*steps); ok && s.checked {
+		return t.checked.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), onlyProven)))
+	}
+	return t.plain.RoundTrip(request)
+}
+
+// CloseIdleConnections closes connections that wait for their next request.
+func (t *Transport) CloseIdleConnections() {
+	t.plain.CloseIdleConnections()
+	t.checked.CloseIdleConnections()
+}
+
+// NewTransport makes a Transport.
+func NewTransport(config TransportConfig) *Transport {
 	resolver := config.Resolver
 	if resolver == nil {
 		resolver = &net.Resolver{PreferGo: true} // one that a deadline can stop, and that says why it failed
@@ -42,10 +65,21 @@ func NewTransport(config TransportConfig) *http.Transport {
 	if inFlight <= 0 {
 		inFlight = defaultInFlight
 	}
+	now := config.Now
+	if now == nil {
+		now = time.Now
+	}
 	d := &dialer{
 		net: net.Dialer{Resolver: resolver, KeepAlive: keepAlive, ControlContext: config.Guard.control},
-		tls: &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
+		tls: &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Time: now},
 	}
+	plain := pool(d, inFlight)
+	checking := *d
+	checking.revocations = newRevocations(plain, config.Guard.authorities(), now)
+	return &Transport{plain: plain, checked: pool(&checking, inFlight)}
+}
+
+func pool(d *dialer, inFlight int) *http.Transport {
 	return &http.Transport{
 		DialContext:            d.dial,
 		DialTLSContext:         d.dialTLS,
@@ -66,8 +100,9 @@ func onlyHTTP1() *http.Protocols {
 
 // dialer opens connections, notes how long each step took, and keeps to the attempt's deadline, from which the transport detaches it.
 type dialer struct {
-	net net.Dialer
-	tls *tls.Config
+	net         net.Dialer
+	tls         *tls.Config
+	revocations *revocations // nil: certificates are not checked for revocation
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -85,14 +120,49 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	}
 	config := d.tls.Clone()
 	config.ServerName, _, _ = net.SplitHostPort(address) // connect has read it before
+	var until time.Time
+	if d.revocations != nil {
+		config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+			until, err = d.revocations.check(ctx, &state)
+			return err
+		}
+	}
 	steps.enter(stepTLS)
 	secured := tls.Client(plain, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(&tlsError{err}, plain.Close())
 	}
 	steps.leave(stepTLS)
+	if d.revocations != nil {
+		return &provenConn{Conn: secured, until: until, now: d.revocations.now}, nil
+	}
 	return secured, nil
 }
+
+// provenConn is a connection whose certificates are known not to be revoked until a date. After it no further request is begun.
+type provenConn struct {
+	net.Conn
+	until time.Time
+	now   func() time.Time
+	over  atomic.Bool
+}
+
+var errNotProven = errors.New("what is known of the connection's certificates is out of date")
+
+// Write fails before the first byte of a request when the connection is over; then the transport takes another.
+func (c *provenConn) Write(p []byte) (int, error) {
+	if c.over.Load() {
+		return 0, errNotProven
+	}
+	return c.Conn.Write(p)
+}
+
+// onlyProven looks at a connection that is to be used again, before the request is written.
+var onlyProven = &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+	if c, ok := info.Conn.(*provenConn); ok && info.Reused && !c.now().Before(c.until) {
+		c.over.Store(true)
+	}
+}}
 
 // connect resolves and dials, first address that answers.
 func (d *dialer) connect(ctx context.Context, steps *steps, network, address string) (net.Conn, error) {
@@ -131,6 +201,7 @@ func (d *dialer) prepare(ctx context.Context) (context.Context, context.CancelFu
 // by the transport's goroutine, which may outlive the attempt, and read by the attempt's.
 type steps struct {
 	began, deadline time.Time
+	checked         bool                    // certificates are to be checked for revocation
 	left            [stepCount]atomic.Int64 // nanoseconds since began at which the step was done; 0: not yet
 	entered         [stepCount]atomic.Bool
 }
@@ -153,3 +224,11 @@ func (s *steps) at(step int) time.Duration { return time.Duration(s.left[step].L
 
 // resolving reports whether a name look-up was begun and has not given an address.
 func (s *steps) resolving() bool { return s.entered[stepDNS].Load() && s.left[stepDNS].Load() == 0 }
+
+// explain takes a deadline that passed while the name was looked up for the failure of the resolver that it is.
+func (s *steps) explain(err error, name string) error {
+	if s.resolving() && errors.Is(err, context.DeadlineExceeded) {
+		return &net.DNSError{Err: "no answer before the deadline", Name: name, IsTimeout: true}
+	}
+	return err
+}

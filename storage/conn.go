@@ -127,15 +127,21 @@ func (c *conn) integer(text string, args ...driver.Value) (int64, error) {
 
 // integerOnce is integer for a statement that is not worth keeping.
 func (c *conn) integerOnce(text string) (found int64, err error) {
-	s, err := c.prepare(text)
-	if err != nil {
-		return 0, err
-	}
-	err = s.query(nil, 1, func(row []driver.Value) error {
+	err = c.eachOnce(text, 1, func(row []driver.Value) error {
 		found, _ = row[0].(int64)
 		return nil
 	})
-	return found, errors.Join(err, s.stmt.Close())
+	return found, err
+}
+
+// eachOnce is each for a statement that is not worth keeping.
+func (c *conn) eachOnce(text string, columns int, row func([]driver.Value) error) error {
+	s, err := c.prepare(text)
+	if err != nil {
+		return err
+	}
+	err = s.query(nil, columns, row)
+	return errors.Join(err, s.stmt.Close())
 }
 
 // query takes the driver's way for queries even where nothing comes back: it binds and steps in one call into SQLite, where Exec

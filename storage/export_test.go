@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/mattn/go-sqlite3"
@@ -106,4 +108,32 @@ func (s *Store) Plan(t *testing.T, statement string) (steps []string) {
 		return err
 	}))
 	return steps
+}
+
+// DayForms are the tables and indexes of all days, each with its columns.
+func (s *Store) DayForms(t *testing.T) map[string]string {
+	t.Helper()
+	made := make(map[string]string)
+	require.NoError(t, s.write(t.Context(), func(w *writer) error {
+		all, err := forms(w.db)
+		for name, f := range all {
+			if day, ours := dayTableOf(f.table); ours {
+				made[name] = fmt.Sprint(day, f.columns)
+				if f.columns == nil {
+					made[name] = strings.Join(strings.Fields(f.sql), " ")
+				}
+			}
+		}
+		return err
+	}))
+	return made
+}
+
+func dayTableOf(table string) (suffix string, ours bool) {
+	for _, name := range dayTableNames {
+		if suffix, ours = strings.CutPrefix(table, name+"_"); ours && (suffix == kept || len(suffix) == len("20261125")) {
+			return suffix, true
+		}
+	}
+	return "", false
 }

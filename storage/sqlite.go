@@ -69,6 +69,9 @@ func OpenSQLite(ctx context.Context, config Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, config Config) error {
+	if err := removeIfThere(s.path + copySuffix); err != nil { // of a backup that a crash cut off
+		return err
+	}
 	if err := migrate(ctx, s.path); err != nil {
 		return err
 	}
@@ -94,6 +97,10 @@ func (s *Store) open(ctx context.Context, config Config) error {
 	return s.checkSecrets(ctx, config)
 }
 
+// migrateInAnyOrder takes migrations of lower numbers than the store has: those that are written side by side come together in any order.
+// A test holds them to the same tables whichever comes last.
+var migrateInAnyOrder = goose.WithAllowOutofOrder(true)
+
 // migrate brings the fixed tables up to date.
 func migrate(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite3", dataSource(path, writerPragmas))
@@ -105,7 +112,7 @@ func migrate(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+		provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, migrateInAnyOrder)
 		if err != nil {
 			return err
 		}
@@ -146,6 +153,9 @@ func (w *writer) start() error {
 	}
 	if err := w.loadDays(); err != nil {
 		return err
+	}
+	if err := w.reformDays(); err != nil {
+		return fmt.Errorf("bring the tables by day up to date: %w", err)
 	}
 	last, err := w.newest()
 	if err != nil {

@@ -39,6 +39,9 @@ type Store struct {
 		byNumber map[int64]*payload.Revision
 	}
 
+	copying sync.Mutex    // held while a copy of the store is made and read
+	closing chan struct{} // closed when Close begins
+
 	// gate is held for reading while a request is handed over, so that none is after the channel has been closed.
 	gate     sync.RWMutex
 	closed   bool
@@ -86,6 +89,7 @@ func (c Config) withDefaults() Config {
 func newStore(config Config, path string) *Store {
 	s := &Store{
 		path: path, catalog: config.Catalog, now: config.Now, log: config.Log, requests: make(chan request, requestQueue),
+		closing: make(chan struct{}),
 	}
 	s.revisions.byNumber = make(map[int64]*payload.Revision)
 	s.health.byWebhook = make(map[uint32]delivery.Health)
@@ -100,6 +104,7 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	s.closed = true
+	close(s.closing)
 	close(s.requests)
 	s.gate.Unlock()
 	s.running.Wait()

@@ -42,6 +42,7 @@ const (
 	recoveryPause  action = "recovery.pause"
 	recoveryResume action = "recovery.resume"
 	recoveryCancel action = "recovery.cancel"
+	backupCreate   action = "backup.create"
 )
 
 // actions are all that the audit tells of.
@@ -50,10 +51,11 @@ var actions = []string{
 	string(webhookTest), string(webhookRotate), string(webhookResend),
 	string(tenantCreate), string(tenantUpdate), string(keyCreate), string(keyRevoke),
 	string(recoveryCreate), string(recoveryPause), string(recoveryResume), string(recoveryCancel),
+	string(backupCreate),
 }
 
 // objects are the kinds of what can be changed.
-var objects = []string{"webhook", "tenant", "api-key", "recovery"}
+var objects = []string{"webhook", "tenant", "api-key", "recovery", "backup"}
 
 // kind is that of the object.
 func (a action) kind() string {

@@ -66,7 +66,7 @@ func newBareEdge(tb testing.TB, change ...func(*web.Config)) *edge {
 	config := web.Config{
 		Catalog: triggers.Default(), Dispatcher: e.memory, Table: e.table, Directory: directory{e.memory}, Resender: e.memory, Tester: e.memory,
 		Recoverer: e.memory, Handshaker: e.memory, Overview: e.memory, Hosts: e.memory, Tailer: e.memory,
-		History: e.memory, Keys: e.memory, Audit: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
+		History: e.memory, Keys: e.memory, Audit: e.memory, Copier: e.memory, Log: slog.New(slog.NewTextHandler(e.log, nil)),
 	}
 	for _, c := range change {
 		c(&config)

@@ -48,7 +48,8 @@ type memory struct {
 	last        map[uint32]*delivery.LastAttempt
 	nextID      triggers.ID
 	calls       int
-	looks       int      // how many deliveries a page looks at before it stops; zero: all
+	looks       int // how many deliveries a page looks at before it stops; zero: all
+	copyClosed  chan struct{}
 	failure     error    // what Dispatch and Resend answer, when not nil
 	reached     []string // the URLs of receivers that were asked for an answer
 	proved      []string // the URLs of those that were challenged

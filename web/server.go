@@ -54,6 +54,7 @@ type Config struct {
 	Inbox      *Inbox // the built-in receivers; nil makes one that the dispatcher knows nothing of
 	Keys       KeyStore
 	Audit      AuditLog
+	Copier     Copier
 	// Targets says which URLs a webhook may have.
 	Targets triggers.Targets
 	// MaxWebhooks and MaxWebhooksPerOwner are the directory's bounds, which refusals name; 0 is the default below.
@@ -158,6 +159,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/v1/api-keys/:key", allowed: admin | viewer, handle: s.getKey},
 		{method: http.MethodDelete, path: "/api/v1/api-keys/:key", allowed: admin, handle: s.revokeKey},
 		{method: http.MethodGet, path: "/api/v1/audit", allowed: admin | viewer, handle: s.listAudit},
+		{method: http.MethodPost, path: "/api/v1/backups", allowed: operator, handle: s.createBackup},
 
 		{method: http.MethodGet, path: "/api/v1/receivers", allowed: admin | user, handle: s.listReceivers},
 		{method: http.MethodPost, path: "/api/v1/receivers", allowed: admin | user, handle: s.createReceiver},

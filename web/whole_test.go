@@ -101,7 +101,7 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 		Transport: delivery.NewTransport(delivery.TransportConfig{Guard: delivery.NewGuard(targets, 0)}),
 	}
 	server := web.Config{
-		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Overview: store, Keys: store, Audit: store, Targets: targets, MaxWebhooks: 5,
+		Catalog: triggers.Default(), Table: table, Directory: dir, History: store, Overview: store, Keys: store, Audit: store, Copier: store, Targets: targets, MaxWebhooks: 5,
 	}
 	change(&deliveries, &server)
 	dispatcher := delivery.New(deliveries)

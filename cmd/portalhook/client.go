@@ -84,6 +84,27 @@ func (c *client) send(ctx context.Context, method, path string, body []byte) ([]
 
 // sendAs is send for a body of any content type.
 func (c *client) sendAs(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	request, err := c.request(ctx, method, path, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.undone(ctx, method, path, err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, unanswered(c.base+" broke off its answer", err)
+	}
+	if !succeeded(response.StatusCode) {
+		return nil, refusal(response, answer, c.key != "")
+	}
+	return answer, nil
+}
+
+// request is one with the key and, if there is one, a body.
+func (c *client) request(ctx context.Context, method, path, contentType string, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
@@ -97,22 +118,15 @@ func (c *client) sendAs(ctx context.Context, method, path, contentType string, b
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
-		}
-		return nil, unanswered(c.base+" cannot be reached", plainCause(err))
+	return request, nil
+}
+
+// undone says why a request got no answer.
+func (c *client) undone(ctx context.Context, method, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return nil, unanswered(c.base+" broke off its answer", err)
-	}
-	if !succeeded(response.StatusCode) {
-		return nil, refusal(response, answer, c.key != "")
-	}
-	return answer, nil
+	return unanswered(c.base+" cannot be reached", plainCause(err))
 }
 
 // noAnswer is the cause of a request's failure when the network, not the server, failed it.

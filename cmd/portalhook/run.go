@@ -23,11 +23,12 @@ type commandLine struct {
 	Triggers   triggersCommand   `cmd:"" help:"Show the catalogue of triggers (needs no server)."`
 	Tenants    tenantsCommand    `cmd:"" help:"List, make and change tenants."`
 	Keys       keysCommand       `cmd:"" help:"List, make and revoke API keys."`
-	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch and delete webhooks."`
+	Webhooks   webhooksCommand   `cmd:"" help:"List, show, switch, test and delete webhooks."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show and resend deliveries of a webhook."`
 	Recover    recoverCommand    `cmd:"" help:"Send what a webhook did not get: counted first, then at a bounded rate."`
 	Import     importCommand     `cmd:"" help:"Make the webhooks that another system lists."`
 	Export     exportCommand     `cmd:"" help:"Write the webhooks as another system lists them."`
+	Backup     backupCommand     `cmd:"" help:"Copy the store, also while the server runs."`
 	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 

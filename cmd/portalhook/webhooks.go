@@ -17,6 +17,7 @@ type webhooksCommand struct {
 	Show    webhooksShow    `cmd:"" help:"Show one webhook whole."`
 	Enable  webhooksEnable  `cmd:"" help:"Switch a webhook on."`
 	Disable webhooksDisable `cmd:"" help:"Switch a webhook off; what waits for it is held."`
+	Test    webhooksTest    `cmd:"" help:"Send a sample to a webhook, and see what comes of it."`
 	Delete  webhooksDelete  `cmd:"" help:"Delete a webhook; what waits for it is cancelled, its history stays."`
 }
 
@@ -25,7 +26,8 @@ func (webhooksCommand) Help() string {
 	return `A webhook is named by its id, or by its name where no other has the same.
 
 	portalhook webhooks list --name share
-	portalhook webhooks disable "Shares of the harbour"`
+	portalhook webhooks disable "Shares of the harbour"
+	portalhook webhooks test Shares --trigger /items/share`
 }
 
 // webhookRow is a webhook as lists print it.
