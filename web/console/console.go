@@ -82,6 +82,7 @@ type feature struct {
 func (c *Console) parts() []feature {
 	return []feature{
 		c.webhooks(),
+		c.events(),
 	}
 }
 
