@@ -83,6 +83,9 @@ func (c *Console) parts() []feature {
 	return []feature{
 		c.webhooks(),
 		c.events(),
+		c.keys(),
+		c.settings(),
+		c.audit(),
 	}
 }
 
