@@ -150,6 +150,7 @@ func (s *Server) getEvent(c echo.Context, key *triggers.APIKey) error {
 func appendEvent(dst []byte, ev *delivery.EventRecord) []byte {
 	o := openObject(dst)
 	writeEventHead(o, ev)
+	o.text("outcome", string(ev.Outcome()))
 	o.raw("event", ev.Body)
 	o.number("matched", int64(len(ev.Matches)))
 	o.array("matches", len(ev.Matches), func(dst []byte, i int) []byte { return appendMatch(dst, &ev.Matches[i]) })

@@ -71,12 +71,43 @@ var views = []view{
 		b.press("Send test")
 		b.sees("#pane", "Copy as curl")
 	}},
+	{"events", func(b *browser, _ *scene) { b.visit("/events"); b.sees("#events", "4adc30bb") }},
+	{"event", func(b *browser, s *scene) { b.visit("/events/" + s.event); b.sees("#others", "Only what ann") }},
+	{"event-others", func(b *browser, s *scene) {
+		b.visit("/events/" + s.event)
+		b.press("Sign-ins")
+		b.press("Only what ann shares")
+	}},
+	{"keys", func(b *browser, _ *scene) { b.visit("/keys"); b.sees("#keys", "Auditors") }},
+	{"key-new", func(b *browser, _ *scene) {
+		b.visit("/keys")
+		b.press("Create key")
+		b.choose("Expires", "Until a date")
+		b.find("input", "Until")
+	}},
+	{"key-revoke", func(b *browser, _ *scene) {
+		b.visit("/keys")
+		b.press("Revoke Auditors")
+		b.sees("#dialog", "Revoke Auditors?")
+	}},
+	{"settings", func(b *browser, _ *scene) { b.visit("/settings"); b.sees("#tenants", "harbour") }},
+	{"tenant", func(b *browser, _ *scene) {
+		b.visit("/settings")
+		b.press("Edit harbour")
+		b.sees("#pane", "Edit harbour")
+	}},
+	{"audit", func(b *browser, _ *scene) {
+		b.visit("/audit")
+		b.press("Name, Triggers")
+		b.sees("#audit details[open] .difference", "/items/delete")
+	}},
 }
 
 // scene is a server that has seen some life.
 type scene struct {
 	server          *process
 	shares, signIns string // ids of webhooks
+	event           string // id of an event
 }
 
 func setScene(t *testing.T) *scene {
@@ -109,8 +140,34 @@ func setScene(t *testing.T) *scene {
 		s.emit(t, map[string]any{"uri": uri, "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
 	}
 	s.emit(t, map[string]any{"uri": "/users/ann/signIn", "username": "ann"})
+	s.emit(t, map[string]any{"uri": "/groups/roads/update", "username": "mia"})
+	s.administer(t)
+	s.event = s.server.accept(t, map[string]any{
+		"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "eventId": "share-17",
+		"properties": map[string]any{"sharedToGroups": []string{"Everyone", "a4e6e37e2f7d4bb5b64d587c91d39a2c"}},
+	})
 	awaitNoneOpen(t, s.server)
 	return s
+}
+
+// administer does what administrators do, for the pages that tell of it.
+func (s *scene) administer(t *testing.T) {
+	t.Helper()
+	only := s.create(t, map[string]any{
+		"name": "Only what ann shares", "url": "https://hooks.example.com/ann", "eventTypes": []string{"/items/share"}, "enabled": true, "filter": `username eq "ann"`,
+	})
+	s.server.call(t, http.MethodPatch, "/api/v1/webhooks/"+only, []map[string]any{
+		{"op": "replace", "path": "/name", "value": "Only what ann shares or deletes"},
+		{"op": "replace", "path": "/eventTypes", "value": []string{"/items/share", "/items/delete"}},
+	}, nil, http.StatusNoContent)
+	for _, key := range []map[string]any{
+		{"name": "backend", "role": "emitter", "userId": "svc-backend", "expiresAt": "2027-01-31T00:00:00Z"},
+		{"name": "Map team", "role": "user", "userId": "ann", "userName": "Ann Lee"},
+		{"name": "Auditors", "role": "viewer"},
+	} {
+		s.server.call(t, http.MethodPost, "/api/v1/api-keys", key, nil, http.StatusCreated)
+	}
+	s.server.call(t, http.MethodPost, "/api/v1/tenants", map[string]any{"name": "harbour", "portalUrl": "https://gis.harbour.example.com/portal/"}, nil, http.StatusCreated)
 }
 
 func (s *scene) create(t *testing.T, webhook map[string]any) (id string) {

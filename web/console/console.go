@@ -82,6 +82,10 @@ type feature struct {
 func (c *Console) parts() []feature {
 	return []feature{
 		c.webhooks(),
+		c.events(),
+		c.keys(),
+		c.settings(),
+		c.audit(),
 	}
 }
 

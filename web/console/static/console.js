@@ -95,8 +95,27 @@
     }
   }
 
+  // Moments that are typed: a field holds UTC as it comes, and is turned to the reader's zone; what is sent stands in a hidden field.
+  function moments(within) {
+    for (const el of $$('input[type=datetime-local][name]', within)) {
+      const sent = document.createElement('input');
+      sent.type = 'hidden';
+      sent.name = el.name;
+      el.removeAttribute('name');
+      if (el.value) {
+        const at = new Date(el.value + 'Z');
+        el.value = new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+      }
+      const write = () => { sent.value = el.value && new Date(el.value).toISOString(); };
+      write();
+      el.after(sent);
+      el.addEventListener('input', write);
+    }
+  }
+
   function prepare(within) {
     times(within);
+    moments(within);
     chosen();
     for (const toast of $$('[data-toast]', within)) if (!toast.dataset.fading) { toast.dataset.fading = ''; fade(toast); }
     mark();
@@ -238,4 +257,8 @@
   });
 
   prepare(document);
+  // In a narrow window the navigation is a strip: where one is stays in sight.
+  const side = $('.side');
+  const now = side && $('[aria-current]', side);
+  if (now) side.scrollLeft = now.offsetLeft - (side.clientWidth - now.offsetWidth) / 2;
 })();
