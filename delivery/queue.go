@@ -49,12 +49,10 @@ const (
 
 // TogetherOf names what an interval's events come together by: those of one service in one delivery, and all others in one, which is empty.
 func TogetherOf(uri *triggers.URI) string {
-	switch payload.FamilyOf(uri) {
-	case payload.FeatureService, payload.Geoprocessing:
+	if family := payload.FamilyOf(uri); family == payload.FeatureService || family == payload.Geoprocessing {
 		return LineOf(uri, nil)
-	default:
-		return ""
 	}
+	return ""
 }
 
 // LineOf names what an event's deliveries to an ordered webhook keep their order among: the thing that the event is about, for a cloud type

@@ -25,15 +25,15 @@ var failing = &delivery.HandshakeError{Reason: "the connection was refused"}
 func TestReachabilityRequired(t *testing.T) {
 	e := newEdge(t, func(c *web.Config) { c.Reachability = web.ReachabilityRequire })
 	id := e.create(t, hookTo(firstURL, ""))
-	require.Equal(t, []string{firstURL}, e.memory.reached, "off or on")
-	e.memory.reach = failing
+	require.Equal(t, []string{firstURL}, e.reached, "off or on")
+	e.reach = failing
 	a := e.call(t, "POST", "/api/v1/webhooks", hookTo(secondURL, ""))
 	require.Equal(t, http.StatusBadRequest, a.status)
 	p := a.problem(t)
 	require.Equal(t, "UNREACHABLE", p["code"])
 	require.Equal(t, "url", p["field"])
 	require.Equal(t, "the receiver could not be reached: the connection was refused", p["detail"])
-	require.Len(t, e.memory.webhooks, 1, "nothing is stored")
+	require.Len(t, e.webhooks, 1, "nothing is stored")
 	for _, refused := range []answer{
 		e.call(t, "PUT", "/api/v1/webhooks/"+id, hookTo(secondURL, "")),
 		e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/enable", ""),
@@ -42,18 +42,18 @@ func TestReachabilityRequired(t *testing.T) {
 		require.Equal(t, "UNREACHABLE", refused.problem(t)["code"])
 	}
 	require.Equal(t, firstURL, e.call(t, "GET", "/api/v1/webhooks/"+id, "").json(t)["url"])
-	asked := len(e.memory.reached)
+	asked := len(e.reached)
 	require.Equal(t, http.StatusOK, e.call(t, "PUT", "/api/v1/webhooks/"+id, hookTo(firstURL, `,"description":"d"`)).status)
-	require.Len(t, e.memory.reached, asked, "what stays where it is, and off, is not asked again")
-	e.memory.reach = nil
+	require.Len(t, e.reached, asked, "what stays where it is, and off, is not asked again")
+	e.reach = nil
 	require.Equal(t, http.StatusOK, e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/enable", "").status)
 	require.Equal(t, http.StatusOK, e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/disable", "").status)
-	require.Len(t, e.memory.reached, asked+1)
+	require.Len(t, e.reached, asked+1)
 }
 
 func TestReachabilityWarns(t *testing.T) {
 	e := newEdge(t, func(c *web.Config) { c.Reachability = web.ReachabilityWarn })
-	e.memory.reach = failing
+	e.reach = failing
 	a := e.call(t, "POST", "/api/v1/webhooks", hookTo(firstURL, ""))
 	require.Equal(t, http.StatusCreated, a.status)
 	require.Equal(t, `199 portalhook "the receiver could not be reached: the connection was refused"`, a.header.Get("Warning"))
@@ -62,9 +62,9 @@ func TestReachabilityWarns(t *testing.T) {
 
 func TestReachabilityOff(t *testing.T) {
 	e := newEdge(t)
-	e.memory.reach = failing
+	e.reach = failing
 	e.create(t, hookTo(firstURL, ""))
-	require.Empty(t, e.memory.reached)
+	require.Empty(t, e.reached)
 }
 
 func TestReachabilityOfOrganisationWebhooks(t *testing.T) {
@@ -75,12 +75,12 @@ func TestReachabilityOfOrganisationWebhooks(t *testing.T) {
 			body: "f=json&name=w&changes=allChanges&url=" + firstURL,
 		}).json(t)
 	}
-	e.memory.reach = failing
+	e.reach = failing
 	refused := create()["error"].(map[string]any)
 	require.EqualValues(t, 400, refused["code"])
 	require.Equal(t, "UNREACHABLE", refused["messageCode"])
-	require.Empty(t, e.memory.webhooks)
-	e.memory.reach = nil
+	require.Empty(t, e.webhooks)
+	e.reach = nil
 	id := create()["id"].(string)
 	update := func(parameters string) map[string]any {
 		return e.do(t, request{
@@ -88,7 +88,7 @@ func TestReachabilityOfOrganisationWebhooks(t *testing.T) {
 			body: "f=json&" + parameters,
 		}).json(t)
 	}
-	e.memory.reach = failing
+	e.reach = failing
 	require.Contains(t, update("url="+secondURL), "error")
 	require.Equal(t, map[string]any{"success": true}, update("name=other"))
 	require.Equal(t, firstURL, e.call(t, "GET", "/api/v1/webhooks/"+id, "").json(t)["url"])
@@ -96,9 +96,9 @@ func TestReachabilityOfOrganisationWebhooks(t *testing.T) {
 
 func TestChallenges(t *testing.T) {
 	e := newEdge(t)
-	e.memory.prove = &delivery.HandshakeError{Reason: "the challenge was answered 404 Not Found"}
+	e.prove = &delivery.HandshakeError{Reason: "the challenge was answered 404 Not Found"}
 	id := e.create(t, hookTo(firstURL, `,"crcCheck":true`))
-	require.Empty(t, e.memory.proved, "while it is off nobody is asked")
+	require.Empty(t, e.proved, "while it is off nobody is asked")
 	for name, refused := range map[string]answer{
 		"new":     e.call(t, "POST", "/api/v1/webhooks", hookTo(secondURL, `,"crcCheck":true,"enabled":true`)),
 		"enable":  e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/enable", ""),
@@ -109,22 +109,22 @@ func TestChallenges(t *testing.T) {
 		require.Equal(t, "url", p["field"])
 		require.Equal(t, "the challenge was answered 404 Not Found", p["detail"])
 	}
-	require.Len(t, e.memory.webhooks, 1)
-	e.memory.prove = nil
+	require.Len(t, e.webhooks, 1)
+	e.prove = nil
 	require.Equal(t, http.StatusOK, e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/enable", "").status)
-	proved := len(e.memory.proved)
+	proved := len(e.proved)
 	put := func(body string) {
 		t.Helper()
 		require.Equal(t, http.StatusOK, e.call(t, "PUT", "/api/v1/webhooks/"+id, body).status)
 	}
 	put(hookTo(firstURL, `,"crcCheck":true,"enabled":true,"description":"d"`))
-	require.Len(t, e.memory.proved, proved)
+	require.Len(t, e.proved, proved)
 	put(hookTo(secondURL, `,"crcCheck":true,"enabled":true`))
-	require.Len(t, e.memory.proved, proved+1)
+	require.Len(t, e.proved, proved+1)
 	require.Equal(t, http.StatusOK, e.call(t, "POST", "/api/v1/webhooks/"+id+"/actions/rotate-secret", "").status)
-	require.Len(t, e.memory.proved, proved+2)
+	require.Len(t, e.proved, proved+2)
 	put(hookTo(secondURL, `,"enabled":true`))
-	require.Len(t, e.memory.proved, proved+2)
+	require.Len(t, e.proved, proved+2)
 }
 
 func TestReceiversOfServicesAreAsked(t *testing.T) {
@@ -136,18 +136,18 @@ func TestReceiversOfServicesAreAsked(t *testing.T) {
 			contentType: "application/x-www-form-urlencoded", body: "f=json&" + parameters,
 		}).json(t)
 	}
-	e.memory.reach = failing
+	e.reach = failing
 	refused := call("/create", "name=w&changeTypes=*&hookUrl="+firstURL)
 	require.Equal(t, "UNREACHABLE", refused["messageCode"])
 	require.Equal(t, []any{"hookUrl: the receiver could not be reached: the connection was refused"}, refused["messages"])
-	require.Empty(t, e.memory.webhooks)
-	e.memory.reach = nil
+	require.Empty(t, e.webhooks)
+	e.reach = nil
 	id := call("/create", "name=w&changeTypes=*&crcCheck=true&signatureKey=key&hookUrl="+firstURL)["id"].(string)
-	e.memory.prove = &delivery.HandshakeError{Reason: "the challenge was answered 404 Not Found"}
+	e.prove = &delivery.HandshakeError{Reason: "the challenge was answered 404 Not Found"}
 	for path, parameters := range map[string]string{"/" + id + "/edit": "active=true", "/activateAll": ""} {
 		require.Equal(t, "CHALLENGE_FAILED", call(path, parameters)["messageCode"], path)
 	}
-	e.memory.prove = nil
+	e.prove = nil
 	require.Equal(t, "success", call("/activateAll", "")["status"])
-	require.Len(t, e.memory.proved, 3)
+	require.Len(t, e.proved, 3)
 }

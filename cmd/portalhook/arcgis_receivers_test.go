@@ -102,7 +102,7 @@ func TestArcGISReceivers(t *testing.T) {
 		server.form(t, organisationPath+"/"+w.ID+"/notificationStatus", url.Values{}, &history)
 		require.Len(t, history.WebhookStatus, 1)
 		require.True(t, history.WebhookStatus[0].IsInvoked)
-		require.Equal(t, `{"success":"true"}`, history.WebhookStatus[0].ResponseText)
+		require.JSONEq(t, `{"success":"true"}`, history.WebhookStatus[0].ResponseText)
 	}
 }
 

@@ -54,7 +54,7 @@ func (r *receiver) prove(w http.ResponseWriter, request *http.Request) bool {
 		return false
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"response_token":%q}`, delivery.CRCAnswer(r.secrets[0], token))
+	_, _ = fmt.Fprintf(w, `{"response_token":%q}`, delivery.CRCAnswer(r.secrets[0], token)) //nolint:gosec // a digest in base64, as JSON
 	return true
 }
 

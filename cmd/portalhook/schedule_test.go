@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -100,6 +99,6 @@ func TestScheduledEditsArriveMergedAcrossAKill(t *testing.T) {
 		if n%2 == 1 {
 			want = "City/Water"
 		}
-		require.Equal(t, want, serviceOf[deliveryOf[n]], fmt.Sprintf("edit %d", n))
+		require.Equal(t, want, serviceOf[deliveryOf[n]], "edit %d", n)
 	}
 }

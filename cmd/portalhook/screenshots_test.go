@@ -141,16 +141,11 @@ func setScene(t *testing.T) *scene {
 	}
 	s.emit(t, map[string]any{"uri": "/users/ann/signIn", "username": "ann"})
 	s.emit(t, map[string]any{"uri": "/groups/roads/update", "username": "mia"})
-	s.administer(t)
-	s.event = s.server.accept(t, map[string]any{
-		"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "eventId": "share-17",
-		"properties": map[string]any{"sharedToGroups": []string{"Everyone", "a4e6e37e2f7d4bb5b64d587c91d39a2c"}},
-	})
 	awaitNoneOpen(t, s.server)
 	return s
 }
 
-// administer does what administrators do, for the pages that tell of it.
+// administer does what administrators do, for the pages that tell of it, and has one more event happen.
 func (s *scene) administer(t *testing.T) {
 	t.Helper()
 	only := s.create(t, map[string]any{
@@ -168,6 +163,11 @@ func (s *scene) administer(t *testing.T) {
 		s.server.call(t, http.MethodPost, "/api/v1/api-keys", key, nil, http.StatusCreated)
 	}
 	s.server.call(t, http.MethodPost, "/api/v1/tenants", map[string]any{"name": "harbour", "portalUrl": "https://gis.harbour.example.com/portal/"}, nil, http.StatusCreated)
+	s.event = s.server.accept(t, map[string]any{
+		"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "eventId": "share-17",
+		"properties": map[string]any{"sharedToGroups": []string{"Everyone", "a4e6e37e2f7d4bb5b64d587c91d39a2c"}},
+	})
+	awaitNoneOpen(t, s.server)
 }
 
 func (s *scene) create(t *testing.T, webhook map[string]any) (id string) {
@@ -190,6 +190,7 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("no folder is named with -console.screenshots")
 	}
 	s := setScene(t)
+	s.administer(t)
 	b := openBrowser(t, s.server, "en")
 	for i, v := range views {
 		if i == 1 {

@@ -33,8 +33,9 @@ type auditRow struct {
 
 // auditActions are what can be done, as the API names it.
 var auditActions = []string{
-	"webhook.create", "webhook.update", "webhook.enable", "webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate-secret",
+	"webhook.create", "webhook.update", "webhook.enable", "webhook.disable", "webhook.delete", "webhook.test", "webhook.rotate-secret", "webhook.resend",
 	"tenant.create", "tenant.update", "api-key.create", "api-key.revoke",
+	"recovery.create", "recovery.pause", "recovery.resume", "recovery.cancel", "backup.create",
 }
 
 // wordOf is a name without what a message's key cannot hold.
@@ -143,7 +144,7 @@ func (v *visit) auditSearch(o *ordering) (search, error) {
 	}
 	s := search{Label: v.T("audit.search"), Action: v.Link("/audit"), Target: auditTarget, Fields: []field{
 		{Name: "action", Type: "select", Label: v.T("audit.column.what"), Value: o.get("action"), Options: actions},
-		{Name: "object", Type: "select", Label: v.T("audit.column.object"), Value: o.get("object"), Options: v.options("audit.object", "", "webhook", "tenant", "api-key")},
+		{Name: "object", Type: "select", Label: v.T("audit.column.object"), Value: o.get("object"), Options: v.options("audit.object", "", "webhook", "tenant", "api-key", "recovery", "backup")},
 		{Name: "objectId", Type: "search", Label: v.T("audit.objectId"), Hint: v.T("audit.hint.objectId"), Value: o.get("objectId")},
 		v.momentField("from", "search.from", o.get("from")),
 		v.momentField("to", "search.to", o.get("to")),

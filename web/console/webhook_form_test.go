@@ -105,3 +105,14 @@ func TestPhases(t *testing.T) {
 	}, a.Phases())
 	require.Empty(t, attempt{}.Phases())
 }
+
+// The date that an edit goes by is the API's text, zeros at its end included: a patch's test compares texts.
+func TestFormRemembersTheDateAsItIsWritten(t *testing.T) {
+	c := newTestConsole(t)
+	v := c.visit(httptest.NewRecorder(), httptest.NewRequest("GET", "/console/webhooks/w1/edit", nil))
+	v.session.sealed, v.Key = true, ownKey{ID: "k", Role: triggers.RoleAdmin}
+	for ms, text := range map[int]string{100: "2026-11-25T12:00:00.100Z", 0: "2026-11-25T12:00:00.000Z", 7: "2026-11-25T12:00:00.007Z"} {
+		w := &webhook{ID: "w1", UpdatedAt: moment{time.Date(2026, 11, 25, 12, 0, 0, ms*1e6, time.UTC)}}
+		require.Equal(t, text, v.formOf(w).SeenAt)
+	}
+}
