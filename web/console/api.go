@@ -74,11 +74,16 @@ func (v *visit) ask(ctx context.Context, key, method, path string, query url.Val
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "/api/v1"+path, bytes.NewReader(content)) //nolint:gosec // it goes to a handler within the process
+	address, err := url.Parse("/api/v1" + path)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	r.URL.RawQuery = query.Encode()
+	address.RawQuery = query.Encode()
+	r, err := http.NewRequestWithContext(ctx, method, "/", bytes.NewReader(content))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	r.URL = address
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
