@@ -173,7 +173,7 @@ func (v *visit) redirect(path string, pairs ...string) error {
 		v.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	http.Redirect(v.w, v.r, to, http.StatusSeeOther) //nolint:gosec // below the console's root
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
 
