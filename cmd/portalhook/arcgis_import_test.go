@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -123,9 +124,9 @@ func TestImportSaysWhatItCouldNotTake(t *testing.T) {
 // A portal's list comes in pages, to whoever has a token.
 func TestImportFollowsThePagesOfAPortal(t *testing.T) {
 	const webhooks, page = 7, 3
-	asked := 0
+	var asked atomic.Int64
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
+		asked.Add(1)
 		if r.Header.Get("X-Esri-Authorization") != "Bearer the token" || r.URL.Query().Get("f") != "json" || r.URL.Query().Get("x") != "y" {
 			_, _ = w.Write([]byte(`{"error":{"code":499,"message":"Token Required","details":[]}}`))
 			return
@@ -148,9 +149,9 @@ func TestImportFollowsThePagesOfAPortal(t *testing.T) {
 	server := startServer(t)
 	source := portal.URL + "/sharing/rest/portals/self/webhooks?" + url.Values{"x": {"y"}}.Encode()
 	server.command(t, 3, "import", "arcgis", source)
-	asked = 0
+	asked.Store(0)
 	server.command(t, 0, "import", "arcgis", source, "--token", "the token")
-	require.Equal(t, 3, asked)
+	require.EqualValues(t, 3, asked.Load())
 	list := settable(t, server.command(t, 0, "export", "arcgis"))
 	require.Len(t, list, webhooks)
 	require.Equal(t, "webhook 1", list[0]["name"], "the order stays")
