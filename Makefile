@@ -34,7 +34,7 @@ test: browser ## every test
 	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients, the verifiers of signatures in JavaScript, the console judged by axe-core (no npm here, or its registry does not answer)'
 	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	go vet ./...
-	go test -count=1 ./...
+	go test -count=1 -timeout 30m ./...
 
 # The console is tested in Chromium: Debian's package, where it may be installed; else its tests say that they are left out.
 .PHONY: browser
@@ -50,7 +50,7 @@ screenshots: browser ## pictures of every page of the console into ./screenshots
 
 .PHONY: race
 race: ## every test under the race detector, the slow properties shortened
-	go test -count=1 -race -short ./...
+	go test -count=1 -race -short -timeout 30m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## the linter, import layers included
