@@ -35,6 +35,15 @@ func (h *house) switchOn(w *triggers.Webhook) {
 	require.NoError(h.t, err)
 }
 
+func (h *house) switchOff(w *triggers.Webhook) {
+	h.t.Helper()
+	_, err := h.directory.Update(context.Background(), h.tenant, w.ID, func(w *triggers.Webhook) error {
+		w.Enabled = false
+		return nil
+	})
+	require.NoError(h.t, err)
+}
+
 // leap is time that has passed without anybody waiting for it, a poll of the store apart: days of it cost nothing.
 type leap struct{ passed atomic.Int64 }
 
