@@ -123,8 +123,11 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	case !to.webhook.Enabled:
 		d.settler.put(j.settlement(Waiting, j.dueAt, "the webhook is off"))
 		return result{}, false
-	case j.tries == 0 && now.Before(j.builtAt.Add(to.schedule.First())):
-		d.settler.put(j.settlement(Waiting, j.builtAt.Add(to.schedule.First()), "the first attempt is not due"))
+	}
+	// Without a first wait nothing is early, though the clock was set back since the bytes were built; with one, that makes it no longer.
+	if first := to.schedule.First(); j.tries == 0 && first > 0 && now.Before(j.builtAt.Add(first)) {
+		wait := min(j.builtAt.Add(first).Sub(now), first)
+		d.settler.put(j.settlement(Waiting, now.Add(wait), "the first attempt is not due"))
 		return result{}, false
 	}
 	a := d.sender.send(d.sending, to, &j.shipment)
