@@ -15,8 +15,15 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
+	"portalhook/payload"
 	"portalhook/triggers"
 )
+
+// idOf is the id that a request goes out under.
+func idOf(r *http.Request) string {
+	name := payload.HeaderID // in the spelling that goes out
+	return r.Header[name][0]
+}
 
 // attempts are how often each delivery was sent, by its id.
 func (w *wire) attempts() map[string]int {
@@ -121,7 +128,7 @@ func TestCase20OutcomeThatIsNotWritten(t *testing.T) {
 			}
 			return nil
 		}
-		first := h.emit(named(t, "/items/a/update", "e1", "ann"))[0]
+		first := h.emit(named(t, "/items/b/update", "e2", "ann"))[0]
 		pass(time.Second) // the quick one is recorded
 		broken.Store(true)
 		pass(10 * time.Second)
@@ -132,7 +139,7 @@ func TestCase20OutcomeThatIsNotWritten(t *testing.T) {
 		broken.Store(false)
 
 		h = start()
-		again := h.emit(named(t, "/items/a/update", "e1", "ann"))[0]
+		again := h.emit(named(t, "/items/b/update", "e2", "ann"))[0]
 		require.True(t, again.Duplicate)
 		require.Equal(t, first.ID, again.ID)
 		pass(time.Minute)
@@ -171,7 +178,7 @@ func TestCase21PoisonGoesAside(t *testing.T) {
 			var poisonous atomic.Value
 			poisonous.Store("")
 			w := &wire{answer: func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {
-				if r.Header["webhook-id"][0] == poisonous.Load() {
+				if idOf(r) == poisonous.Load() {
 					return 500, nil, 0, nil
 				}
 				return 200, nil, 0, nil

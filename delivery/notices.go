@@ -217,10 +217,10 @@ func (d *Dispatcher) announce(before, after *triggers.Webhook) *Notice {
 		// Its name is that of the time it was off, which ends but once.
 		return d.notice(after, triggers.WebhooksEnable, fmt.Sprintf("enable-%s-%d", after.ID, before.DisabledAt.UnixMilli()), d.clock.Now(), struct {
 			aboutWebhook
-			Reason             string `json:"reason,omitzero"` // of the server; absent when somebody did it
 			DisabledReason     string `json:"disabledReason"`
 			DisabledReasonCode string `json:"disabledReasonCode"`
-		}{about(after), after.EnabledReason, before.DisabledReason, before.DisabledReasonCode})
+			EnabledReason      string `json:"enabledReason,omitzero"` // of the server; absent when somebody did it
+		}{about(after), before.DisabledReason, before.DisabledReasonCode, after.EnabledReason})
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func TestSwitchingOffAndOnIsTold(t *testing.T) {
 
 		set(true)
 		require.Equal(t, uriOf(gone, "enable"), l.uris()[2])
-		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"disabledReason":"the receiver answered 410 Gone","disabledReasonCode":"GONE"}`,
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"disabledReason":"the receiver answered 410 Gone","disabledReasonCode":"GONE"}`,
 			gone.ID, gone.Name), string(l.own()[2].Properties))
 		set(false)
 		set(true)
@@ -304,5 +304,40 @@ func TestNoticesThatCannotBeTold(t *testing.T) {
 		require.Empty(t, left)
 		told := l.own()
 		require.Equal(t, "three", told[len(told)-1].EventID)
+	})
+}
+
+// TestFirstFailuresAreHeardOnce: filters tell an administrator of the first failure of each webhook and of the steps on its way, whatever else
+// fails.
+func TestFirstFailuresAreHeardOnce(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
+	inLedger(t, w, func(h *house, _ *ledger) {
+		t := h.t
+		filtered := func(host, filter string) {
+			h.subscribe("https://"+host+".example.com/hook", func(w *triggers.Webhook) {
+				once(w)
+				require.NoError(t, w.SetFilter(filter))
+				w.ContentType = triggers.ContentTypeJSON
+				require.NoError(t, w.Validate(triggers.Targets{}), "such a filter may be saved")
+			}, "/webhooks/exhaust")
+		}
+		filtered("first", `properties.first eq "true"`)
+		filtered("steps", `properties.warning eq "50" or properties.warning eq "70" or properties.warning eq "90"`)
+		h.subscribe("https://sick.example.com/hook", policied(10))
+		heard := func() []int {
+			pass(time.Second)
+			return []int{len(w.times("first.example.com", time.Now())), len(w.times("steps.example.com", time.Now()))}
+		}
+		for range 6 {
+			h.fail()
+		}
+		require.Equal(t, []int{1, 1}, heard())
+		w.set(always(200))
+		h.fail()
+		w.set(byHost(map[string]int{"sick.example.com": 500}))
+		for range 3 {
+			h.fail()
+		}
+		require.Equal(t, []int{2, 3}, heard(), "the first since a success; a success takes nothing off a policy's way")
 	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
+	"portalhook/payload"
 	"portalhook/triggers"
 )
 
@@ -77,8 +78,8 @@ func TestProbesSwitchOn(t *testing.T) {
 		enable := l.own()[told]
 		require.Equal(t, uriOf(hook, "enable"), enable.URI.String())
 		require.Equal(t, on.EnabledAt.UnixMilli(), enable.When)
-		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"reason":"a probe was answered 204 No Content",
-			"disabledReason":%q,"disabledReasonCode":"FAILURES"}`, hook.ID, hook.Name, off.DisabledReason), string(enable.Properties))
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,
+			"disabledReason":%q,"disabledReasonCode":"FAILURES","enabledReason":"a probe was answered 204 No Content"}`, hook.ID, hook.Name, off.DisabledReason), string(enable.Properties))
 		require.Equal(t, delivery.Skipped, h.delivered(held, ended).State)
 		sends := len(w.all())
 		pass(24 * time.Hour)
@@ -104,7 +105,8 @@ func TestProbesAreTests(t *testing.T) {
 			n, _ := r.Body.Read(buf)
 			body.Write(buf[:n])
 		}
-		bodies[r.Header["webhook-id"][0]] = r.URL.Path + " " + body.String() + fmt.Sprint(len(r.Header["x-esriHook-Signature"]), len(r.Header["webhook-signature"]))
+		esri, standard := payload.HeaderEsri, payload.HeaderSignature
+		bodies[idOf(r)] = r.URL.Path + " " + body.String() + fmt.Sprint(len(r.Header[esri]), len(r.Header[standard]))
 		if sick.Load() {
 			return 500, nil, 0, nil
 		}
@@ -173,7 +175,7 @@ func TestWhoIsProbed(t *testing.T) {
 			off("nothing", "FAILURES", func(w *triggers.Webhook) { w.Triggers = nil }),
 		}
 		limited, ours := off("limited", "FAILURES", nil), off("ours", "FAILURES", nil)
-		w.set(func(r *http.Request, nth int) (int, http.Header, time.Duration, error) {
+		w.set(func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {
 			switch r.URL.Host {
 			case "gone.example.com":
 				return 410, nil, 0, nil
@@ -228,7 +230,7 @@ func TestProbesAreFewAtOnce(t *testing.T) {
 	const hooks = 10
 	var mu sync.Mutex
 	running, most := map[string]int{}, 0
-	w := &wire{answer: func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {
+	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {
 		return 200, nil, 10 * time.Second, nil
 	}}
 	inBubble(t, w, func(c *delivery.Config) {

@@ -31,18 +31,22 @@ func TestWebhookHealth(t *testing.T) {
 		},
 		"what counts no more": {
 			&triggers.DeactivationPolicy{NumberOfFailures: 4, DaysInPast: 1}, false,
-			delivery.Health{FailingSince: began.AddDate(-1, 0, 0), Exhausted: []time.Time{began.AddDate(-1, 0, 0)}}, "",
+			delivery.Health{FailingSince: began.AddDate(-1, 0, 0), Exhausted: []time.Time{began.AddDate(-1, 0, 0)}},
+			"",
 		},
 		"by the standard rule": {
-			nil, true, delivery.Health{FailingSince: began, GaveUp: true, Exhausted: []time.Time{began.Add(time.Hour)}, Warned: 90},
+			nil, true,
+			delivery.Health{FailingSince: began, GaveUp: true, Exhausted: []time.Time{began.Add(time.Hour)}, Warned: 90},
 			`{"rule":"standard","percent":100,"failures":1,"limit":1,"days":5,"since":"2026-11-22T03:00:00.000Z","warned":90}`,
 		},
 		"not probed yet": {
-			nil, true, delivery.Health{Probe: delivery.Probing{NextAt: began}},
+			nil, true,
+			delivery.Health{Probe: delivery.Probing{NextAt: began}},
 			`{"rule":"standard","percent":0,"failures":0,"limit":1,"days":5,"probe":{"tries":0,"nextAt":"2026-11-22T03:00:00.000Z"}}`,
 		},
 		"probed": {
-			nil, true, delivery.Health{Probe: delivery.Probing{
+			nil, true,
+			delivery.Health{Probe: delivery.Probing{
 				Tries: 2, At: began, Outcome: delivery.Gone, StatusCode: 410, Reason: "410 Gone",
 			}},
 			`{"rule":"standard","percent":0,"failures":0,"limit":1,"days":5,
@@ -57,7 +61,7 @@ func TestWebhookHealth(t *testing.T) {
 			if c.off {
 				w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, "no", "FAILING", began.Add(5*24*time.Hour)
 			}
-			e.memory.health = map[uint32]delivery.Health{w.Key: c.health}
+			e.health = map[uint32]delivery.Health{w.Key: c.health}
 			one := e.call(t, "GET", path, "")
 			shown, listed := one.json(t)["health"], e.call(t, "GET", "/api/v1/webhooks", "").json(t)["data"].([]any)[0].(map[string]any)["health"]
 			summed := e.call(t, "GET", "/api/v1/webhooks?include=summary", "").json(t)["data"].([]any)[0].(map[string]any)

@@ -24,7 +24,7 @@ type ownEvent struct {
 	Operation  string `json:"operation"`
 	Properties struct {
 		DeliveryID     string `json:"deliveryId"`
-		Reason         string `json:"reason"`
+		EnabledReason  string `json:"enabledReason"`
 		DisabledReason string `json:"disabledReason"`
 		First          bool   `json:"first"`
 		Warning        int    `json:"warning"`
@@ -180,7 +180,7 @@ func TestProbeSwitchesOn(t *testing.T) {
 	require.Nil(t, on.Health)
 	require.Eventually(t, func() bool { return len(watch.heard("enable")) > 0 }, time.Minute, 10*time.Millisecond)
 	enable := watch.heard("enable")[0].Properties
-	require.Equal(t, []string{on.EnabledReason, off.DisabledReason}, []string{enable.Reason, enable.DisabledReason})
+	require.Equal(t, []string{on.EnabledReason, off.DisabledReason}, []string{enable.EnabledReason, enable.DisabledReason})
 	require.GreaterOrEqual(t, tests.Load(), int64(4))
 	require.EqualValues(t, 1, others.Load(), "the delivery that failed; the second was skipped")
 

@@ -90,15 +90,15 @@ func testNotices(f *fixture) {
 func testNoticesOfTheirNames(f *fixture) {
 	h := f.webhook()
 	foreign := f.webhookOf(f.newTenant("other"), "foreign")
-	announce := func(w *triggers.Webhook, name string) delivery.Notice {
+	announce := func(w *triggers.Webhook) delivery.Notice {
 		changed := *w
-		n := f.notice(w, triggers.WebhooksEnable, name)
+		n := f.notice(w, triggers.WebhooksEnable, "same")
 		require.NoError(f, f.store.UpdateWebhook(delivery.Announcing(f.Context(), n), &changed, delivery.WebhookLimits{}))
 		return *n
 	}
-	mine := announce(h.Webhook, "same")
-	announce(h.Webhook, "same")
-	theirs := announce(foreign.Webhook, "same")
+	mine := announce(h.Webhook)
+	announce(h.Webhook)
+	theirs := announce(foreign.Webhook)
 	require.Equal(f, []delivery.Notice{mine, theirs}, f.notices(), "one of a name in a tenant")
 	f.enqueue(f.told(theirs))
 	require.Equal(f, []delivery.Notice{mine}, f.notices())
@@ -108,7 +108,7 @@ func testNoticesOfTheirNames(f *fixture) {
 	// Told before, in a process that did not know it: the duplicate takes the notice with it.
 	told := f.told(mine)
 	f.enqueue(told)
-	announce(h.Webhook, "same")
+	announce(h.Webhook)
 	require.True(f, f.enqueue(told)[0].Duplicate)
 	require.Empty(f, f.notices())
 
