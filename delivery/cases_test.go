@@ -111,6 +111,13 @@ func TestCase20OutcomeThatIsNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: byHost(nil)}
 		queue := deliverytest.NewQueue(time.Now)
+		var broken atomic.Bool
+		queue.Fail = func(verb string) error {
+			if verb == "Settle" && broken.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
 		start := func() *house { return reopen(t, queue, func(config *delivery.Config) { config.Transport = w }) }
 		h := start()
 		h.subscribe("https://quick.example.com/hook", nil)
@@ -121,13 +128,6 @@ func TestCase20OutcomeThatIsNotWritten(t *testing.T) {
 			}
 			return 200, nil, time.Millisecond, nil
 		})
-		var broken atomic.Bool
-		queue.Fail = func(verb string) error {
-			if verb == "Settle" && broken.Load() {
-				return errors.New("disk full")
-			}
-			return nil
-		}
 		first := h.emit(named(t, "/items/b/update", "e2", "ann"))[0]
 		pass(time.Second) // the quick one is recorded
 		broken.Store(true)

@@ -234,6 +234,13 @@ func TestNoticesOutliveTheProcess(t *testing.T) {
 					return 500, nil, 3 * time.Second, nil
 				}}
 				queue := deliverytest.NewQueue(time.Now)
+				var broken atomic.Bool
+				queue.Fail = func(verb string) error {
+					if broken.Load() && verb == fails {
+						return errors.New("the process is about to end")
+					}
+					return nil
+				}
 				l := &ledger{Queue: queue}
 				start := func() *house {
 					return reopen(t, queue, func(config *delivery.Config) { config.Transport, config.Queue = w, l })
@@ -243,12 +250,7 @@ func TestNoticesOutliveTheProcess(t *testing.T) {
 				h.subscribe("https://watch.example.com/hook", nil, "/webhooks")
 				h.emit(event(t, "/items/a/update"))
 				synctest.Wait()
-				queue.Fail = func(verb string) error {
-					if verb == fails {
-						return errors.New("the process is about to end")
-					}
-					return nil
-				}
+				broken.Store(true)
 				if fails != "" {
 					pass(10 * time.Second)
 				}
@@ -256,7 +258,7 @@ func TestNoticesOutliveTheProcess(t *testing.T) {
 				defer cancel()
 				require.NoError(t, h.Shutdown(ctx))
 				queue.Restart()
-				queue.Fail = nil
+				broken.Store(false)
 				require.Empty(t, l.uris())
 				require.Empty(t, w.times("watch.example.com", time.Now()))
 
