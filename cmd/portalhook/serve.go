@@ -43,6 +43,7 @@ type serveCommand struct {
 	MaxWebhooksPerOwner int           `help:"How many webhooks of user level an owner may have in a tenant." default:"150" env:"PORTALHOOK_MAX_WEBHOOKS_PER_OWNER" placeholder:"N"`
 	ManagementRateLimit string        `help:"How often a user may call everything but POST /api/v1/events: off, qlik, or requests a minute that read and that change something, such as 600,60." default:"off" env:"PORTALHOOK_MANAGEMENT_RATE_LIMIT" placeholder:"LIMIT"`
 	Retention           time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
+	ProbeAfter          time.Duration `help:"How long after the server switched a webhook off that asks for probes its receiver is asked first; each wait after that is twice as long, up to 6h." default:"5m" env:"PORTALHOOK_PROBE_AFTER" placeholder:"TIME"`
 	ReachabilityCheck   string        `help:"Ask a receiver for an answer when its webhook is made, switched on or given another URL: off, warn (the log tells of one that does not answer) or require (its webhook is refused)." enum:"off,warn,require" default:"off" env:"PORTALHOOK_REACHABILITY_CHECK" placeholder:"MODE"`
 	CloudFormat         string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
 	Catalog             string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
@@ -68,6 +69,9 @@ end, within 25 seconds; all else is in the store and goes on at the next start. 
 
 // minRetention holds event identities for as long as a sender may repeat itself, which is a promise of 24 hours.
 const minRetention = 24 * time.Hour
+
+// maxProbeAfter is the longest wait between probes.
+const maxProbeAfter = 6 * time.Hour
 
 // Run serves until ctx ends.
 func (s *serveCommand) Run(ctx context.Context, std streams) error {
@@ -97,7 +101,7 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
 		adminKey: s.AdminKey, userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
 		reachability: web.Reachability(s.ReachabilityCheck),
-		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
+		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, probeAfter: s.ProbeAfter, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},
@@ -164,6 +168,8 @@ func (s *serveCommand) checkNumbers() error {
 		return errors.New("--max-webhooks-per-owner is at least 1")
 	case s.Retention < minRetention:
 		return errors.New("--retention is at least 24h")
+	case s.ProbeAfter <= 0 || s.ProbeAfter > maxProbeAfter:
+		return errors.New("--probe-after is more than 0 and at most 6h")
 	}
 	return nil
 }

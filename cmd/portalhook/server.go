@@ -63,6 +63,7 @@ type serverConfig struct {
 	legacyCloud         bool // cloud types without CloudEvents have their legacy form, not the hybrid one
 	reachability        web.Reachability
 	retention           time.Duration
+	probeAfter          time.Duration // 0: the dispatcher's default
 	trusted             []netip.Prefix
 	tls                 *tls.Config // nil: plain HTTP
 	log                 *slog.Logger
@@ -122,7 +123,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent,
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter,
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 		}),
