@@ -240,10 +240,11 @@ func TestCase30NamesCannotLeadAstray(t *testing.T) {
 			require.Equal(t, delivery.Blocked, to("rebind.example.com"), "the second answer is judged as well")
 			require.Equal(t, delivery.Delivered, to("several.example.com"), "the address that may be reached is reached")
 			require.Equal(t, delivery.Delivered, to("turned.example.com"))
+			require.Equal(t, delivery.Delivered, to("::ffff:127.0.0.2"), "which a proxy is told as the address that it is")
 			require.Equal(t, delivery.Blocked, to("hidden.example.com"))
 			require.Equal(t, delivery.Blocked, to("alias.example.com"), "what it is an alias of is allowed under its own addresses only")
 			require.Equal(t, delivery.Blocked, to("127.0.0.1"), "a literal that was not refused when it was saved")
-			require.EqualValues(t, 4, good.Load())
+			require.EqualValues(t, 5, good.Load())
 			if by != nil {
 				require.Equal(t, []string{net.JoinHostPort("127.0.0.2", strconv.Itoa(port))}, slices.Compact(by.targets()))
 			}
