@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -262,6 +263,9 @@ var proxyStatus = map[string]syscall.Errno{
 	"destination_unavailable": syscall.EHOSTUNREACH, "destination_ip_unroutable": syscall.EHOSTUNREACH,
 }
 
+// squidErrors are the errors of a connection, by the numbers of Squid's machine, that speak of the receiver.
+var squidErrors = []syscall.Errno{syscall.ECONNREFUSED, syscall.ETIMEDOUT, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH}
+
 // refusal is the receiver's where the proxy says that it could not get through to it: by 504, by Proxy-Status, or by Squid's own header. Any
 // other answer may have every cause, so it is the proxy's.
 func refusal(response *http.Response) error {
@@ -272,8 +276,7 @@ func refusal(response *http.Response) error {
 	}
 	if text, ok := strings.CutPrefix(response.Header.Get("X-Squid-Error"), "ERR_CONNECT_FAIL "); ok {
 		n, _ := strconv.ParseUint(text, 10, 16)
-		switch number := syscall.Errno(n); number {
-		case syscall.ECONNREFUSED, syscall.ETIMEDOUT, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH:
+		if number := syscall.Errno(n); slices.Contains(squidErrors, number) {
 			return number
 		}
 	}

@@ -165,10 +165,10 @@ func guardAsSpecified(local []netip.Addr) func(rt *rapid.T) {
 	}
 }
 
-func localAddrs(t testing.TB) []netip.Addr {
-	t.Helper()
+func localAddrs(tb testing.TB) []netip.Addr {
+	tb.Helper()
 	entries, err := net.InterfaceAddrs()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var local []netip.Addr
 	for _, entry := range entries {
 		local = append(local, netip.MustParsePrefix(entry.String()).Addr().WithZone(""))

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -312,6 +311,7 @@ func TestCase32EveryWayOut(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(c.root.cert)
 	secured := func(t *testing.T, change func(*x509.Certificate)) string {
+		t.Helper()
 		at, _ := c.served(t, c.leaf(t, change), nil, func(http.ResponseWriter, *http.Request) {})
 		return fmt.Sprintf("https://receiver.example.com:%d/hook", portOf(t, at))
 	}
@@ -332,31 +332,38 @@ func TestCase32EveryWayOut(t *testing.T) {
 		require.Equal(t, delivery.Revocation, record.Attempts[0].Outcome, record.Reason)
 		require.Regexp(t, "must not be reached|names a place that is not asked", record.Reason)
 	}
-	paths := map[string]func(t *testing.T, h *house, hostile string){
-		"a delivery": func(t *testing.T, h *house, hostile string) {
+	paths := map[string]func(h *house, hostile string){
+		"a delivery": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			h.subscribe(hostile, once)
 			blocked(t, h.once(t))
 		},
-		"a resend": func(t *testing.T, h *house, hostile string) {
+		"a resend": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			h.subscribe(hostile, once)
 			record, err := h.Resend(t.Context(), h.tenant, h.once(t).ID)
 			require.NoError(t, err)
 			blocked(t, record)
 		},
-		"an ordered delivery": func(t *testing.T, h *house, hostile string) {
+		"an ordered delivery": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			h.subscribe(hostile, func(w *triggers.Webhook) { once(w); w.Ordered = true })
 			blocked(t, h.once(t))
 		},
-		"a test": func(t *testing.T, h *house, hostile string) {
+		"a test": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			require.Equal(t, delivery.Blocked, tested(t.Context(), h, h.subscribe(hostile, nil, "/groups"), event(t, "/items/a/update")))
 		},
-		"the question whether a receiver is there": func(t *testing.T, h *house, hostile string) {
+		"the question whether a receiver is there": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			refused(t, h.Reach(t.Context(), &triggers.Webhook{Tenant: h.tenant, URL: hostile}))
 		},
-		"a challenge": func(t *testing.T, h *house, hostile string) {
+		"a challenge": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			refused(t, h.Challenge(t.Context(), &triggers.Webhook{Tenant: h.tenant, URL: hostile, Secret: triggers.NewSecret("the secret")}))
 		},
-		"an event of our own": func(t *testing.T, h *house, hostile string) {
+		"an event of our own": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			h.subscribe(fmt.Sprintf("http://127.0.0.2:%d/hook", at), once, "/items/update")
 			told := h.subscribe(hostile, once, "/webhooks/exhaust")
 			heard, err := h.Listen(delivery.TailQuery{Tenant: h.tenant, Webhook: told.Key, Kinds: []delivery.MomentKind{delivery.MomentEnd}})
@@ -368,10 +375,12 @@ func TestCase32EveryWayOut(t *testing.T) {
 			require.Len(t, ends, 1)
 			blocked(t, h.delivered(ends[0].Delivery, ended))
 		},
-		"an authority that is asked": func(t *testing.T, h *house, hostile string) {
+		"an authority that is asked": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			unsaid(t, h, secured(t, func(cert *x509.Certificate) { cert.OCSPServer = []string{hostile} }))
 		},
-		"an authority's list": func(t *testing.T, h *house, hostile string) {
+		"an authority's list": func(h *house, hostile string) {
+			t := h.t.(*testing.T)
 			unsaid(t, h, secured(t, func(cert *x509.Certificate) { cert.CRLDistributionPoints = []string{hostile} }))
 		},
 	}
@@ -379,7 +388,7 @@ func TestCase32EveryWayOut(t *testing.T) {
 		for _, host := range []string{"private.example.com", "alias.example.com", "127.0.0.1", "[::ffff:127.0.0.1]"} {
 			for _, path := range slices.Sorted(maps.Keys(paths)) {
 				t.Run(way+"/"+host+"/"+path, func(t *testing.T) {
-					paths[path](t, housed(t, by, delivery.TransportConfig{
+					paths[path](housed(t, by, delivery.TransportConfig{
 						Guard: delivery.NewGuard(targets, 0), RootCAs: roots,
 						Resolver: nameService(t, map[string][]nameAnswer{
 							"receiver.example.com": {{addrs: []string{"127.0.0.1"}}}, "private.example.com": {{addrs: []string{"127.0.0.1"}}},
@@ -423,7 +432,7 @@ func TestOwnAddressIsClosedToEveryDial(t *testing.T) {
 			t.Run(way+"/"+host, func(t *testing.T) {
 				_, err := post(t, transport, "http://"+net.JoinHostPort(host, strconv.Itoa(port)))
 				var blocked *delivery.BlockedError
-				require.True(t, errors.As(err, &blocked), "%v", err)
+				require.ErrorAs(t, err, &blocked)
 				require.Equal(t, "it is this server's own", blocked.Why)
 			})
 		}

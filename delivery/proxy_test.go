@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -106,7 +107,7 @@ func (m *middleman) proxy(t *testing.T) *delivery.Proxy {
 func (m *middleman) targets() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return append([]string(nil), m.asked...)
+	return slices.Clone(m.asked)
 }
 
 func (m *middleman) note(target string) (refusal []byte) {
