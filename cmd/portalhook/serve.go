@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"portalhook/delivery"
 	"portalhook/storage"
 	"portalhook/triggers"
 	"portalhook/web"
@@ -35,7 +36,7 @@ type serveCommand struct {
 	AllowHTTP   bool     `name:"allow-http" help:"Allow receivers without TLS." env:"PORTALHOOK_ALLOW_HTTP"`
 	CAFile      string   `name:"ca-file" help:"Certificates (PEM) that receivers' certificates may be signed by, beside the system's." env:"PORTALHOOK_CA_FILE" placeholder:"FILE"`
 	Resolver    string   `help:"The DNS server that receivers' names are looked up with; without it the system's." env:"PORTALHOOK_RESOLVER" placeholder:"ADDRESS:PORT"`
-	EgressProxy string   `help:"Not in this version." env:"PORTALHOOK_EGRESS_PROXY" hidden:""`
+	EgressProxy string   `help:"A proxy that all connections to receivers go through: http://, https:// or socks5://, with user:password@ where it asks for them. Better in the environment than on the command line." env:"PORTALHOOK_EGRESS_PROXY" placeholder:"URL"`
 
 	UserAgent string `help:"The User-Agent of deliveries. Receivers made for Qlik Cloud may test it for being Qlik Webhook." default:"Portalhook" env:"PORTALHOOK_USER_AGENT" placeholder:"TEXT"`
 
@@ -91,6 +92,9 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	if n := len(s.AdminKey); n > 0 && n < safeAdminKey {
 		config.log.Warn("the admin key is short enough to be guessed", "characters", n, "advised", safeAdminKey)
 	}
+	if config.proxy != nil {
+		config.log.Info("receivers are reached through a proxy", "egressProxy", config.proxy.String())
+	}
 	config.log.Info("listening", "address", config.listener.Addr().String(), "url", server.url(), "store", s.Store,
 		"keyFile", config.store.KeyFile, "version", version())
 	return server.serve(ctx)
@@ -143,6 +147,9 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 	if config.resolver, err = resolverAt(s.Resolver); err != nil {
 		return config, fmt.Errorf("--resolver: %w", err)
 	}
+	if config.proxy, err = egressProxy(s.EgressProxy); err != nil {
+		return config, fmt.Errorf("--egress-proxy: %w", err)
+	}
 	if config.tls, err = serverTLS(s.TLSCert, s.TLSKey); err != nil {
 		return config, fmt.Errorf("--tls-cert: %w", err)
 	}
@@ -151,10 +158,7 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 
 // notYet refuses what is documented for a later version: a setting that is silently ignored is worse than one that is missing.
 func (s *serveCommand) notYet() error {
-	switch {
-	case s.EgressProxy != "":
-		return errors.New("--egress-proxy is not in this version; deliveries go out directly")
-	case strings.HasPrefix(s.Store, "postgres://"), strings.HasPrefix(s.Store, "postgresql://"):
+	if strings.HasPrefix(s.Store, "postgres://") || strings.HasPrefix(s.Store, "postgresql://") {
 		return errors.New("--store: PostgreSQL is not in this version; use sqlite:FILE")
 	}
 	return nil
@@ -278,12 +282,19 @@ func resolverAt(address string) (*net.Resolver, error) {
 	if address == "" {
 		return nil, nil
 	}
-	if _, err := netip.ParseAddrPort(address); err != nil {
+	server, err := netip.ParseAddrPort(address)
+	if err != nil {
 		return nil, fmt.Errorf("%q is not ADDRESS:PORT", address)
 	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}, nil
+	return delivery.ResolverAt(server), nil
+}
+
+// egressProxy reads the proxy of deliveries; nil without one.
+func egressProxy(text string) (*delivery.Proxy, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return delivery.ParseProxy(text)
 }
 
 func serverTLS(certificate, key string) (*tls.Config, error) {

@@ -54,11 +54,12 @@ type serverConfig struct {
 	publicURL           *url.URL
 	adminKey            string // empty: a first start draws one
 	targets             triggers.Targets
-	rootCAs             *x509.CertPool // nil: the system's
-	resolver            *net.Resolver  // nil: Go's own
-	userAgent           string         // of deliveries; empty: Portalhook
-	maxWebhooks         int            // of a tenant
-	maxWebhooksPerOwner int            // of user level, of one owner in a tenant
+	rootCAs             *x509.CertPool  // nil: the system's
+	resolver            *net.Resolver   // nil: Go's own
+	proxy               *delivery.Proxy // nil: receivers are reached directly
+	userAgent           string          // of deliveries; empty: Portalhook
+	maxWebhooks         int             // of a tenant
+	maxWebhooksPerOwner int             // of user level, of one owner in a tenant
 	rateLimit           web.RateLimit
 	legacyCloud         bool // cloud types without CloudEvents have their legacy form, not the hybrid one
 	reachability        web.Reachability
@@ -126,6 +127,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter,
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
+			Proxy: config.proxy,
 		}),
 	})
 	s.recoverer = delivery.NewRecoverer(delivery.RecovererConfig{
