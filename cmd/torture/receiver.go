@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// receiverSecret signs what every receiver of a scenario gets.
+const receiverSecret = "whsec_dG9ydHVyZS10b3J0dXJlLXRvcnR1cmUtdG9ydHVyZSE=" // #nosec G101 -- of receivers that live as long as a scenario
+
+// receiver takes deliveries of one webhook, verifies each with the public library of Standard Webhooks, and remembers by event how often
+// it has answered 2xx.
+type receiver struct {
+	name    string
+	webhook string // id
+	sick    bool   // need not get what it is sent: its deliveries must be in the ledger, in a state that is allowed
+	server  *httptest.Server
+
+	mu       sync.Mutex
+	verifier *standardwebhooks.Webhook
+	got      map[int]int    // by event number: how often it was answered 2xx
+	ids      map[int]string // by event number: the webhook-id it came under
+	requests int
+	wrong    []error // what must never be seen, the first few
+}
+
+// answer is how a receiver answers a request that verified; it may do what it likes. It returns whether the event has arrived.
+type answer func(w http.ResponseWriter, r *http.Request, event int) (arrived bool)
+
+// receive starts a receiver and makes its webhook, for all items. Without an answer it says 200. Members override those of the webhook.
+func (r *rig) receive(s *server, name string, how answer, members ...map[string]any) (*receiver, error) {
+	verifier, err := standardwebhooks.NewWebhook(receiverSecret)
+	if err != nil {
+		return nil, err
+	}
+	v := &receiver{name: name, verifier: verifier, got: map[int]int{}, ids: map[int]string{}}
+	v.server = httptest.NewUnstartedServer(v.handler(how))
+	v.server.Start()
+	r.receivers = append(r.receivers, v)
+	return v, r.subscribe(s, v, v.server.URL+"/"+name, members...)
+}
+
+// subscribe makes the webhook of a receiver.
+func (r *rig) subscribe(s *server, v *receiver, url string, members ...map[string]any) error {
+	webhook := map[string]any{
+		"name": v.name, "url": url, "eventTypes": []string{"/items"}, "enabled": true, "secret": receiverSecret,
+		"retry": []string{"0s", "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s"},
+	}
+	for _, more := range members {
+		for name, value := range more {
+			webhook[name] = value
+		}
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	err := s.ask(http.MethodPost, "/api/v1/webhooks", webhook, &made)
+	v.webhook = made.ID
+	return err
+}
+
+func (v *receiver) handler(how answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return // the server was killed while it sent: not a request
+		}
+		n, err := v.check(body, request.Header)
+		if err != nil {
+			v.complain(err)
+			return
+		}
+		if how != nil && !how(w, request, n) {
+			return
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.got[n]++
+	})
+}
+
+// check verifies a request and says which event it tells of. The same event must always come under the same webhook-id.
+func (v *receiver) check(body []byte, header http.Header) (event int, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.requests++
+	if err := v.verifier.Verify(body, header); err != nil {
+		return 0, fmt.Errorf("a request does not verify: %w", err)
+	}
+	event, err = eventNumber(body)
+	if err != nil {
+		return 0, err
+	}
+	id := header.Get("webhook-id")
+	if known, ok := v.ids[event]; ok && known != id {
+		return 0, fmt.Errorf("event %d came as %s and as %s", event, known, id)
+	}
+	v.ids[event] = id
+	return event, nil
+}
+
+// eventNumber reads the number that the load wrote into the event's properties.
+func eventNumber(body []byte) (int, error) {
+	_, rest, found := bytes.Cut(body, []byte(`"n":`))
+	if !found {
+		return 0, errors.New("a request has no event of ours")
+	}
+	end := bytes.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	return strconv.Atoi(string(rest[:max(end, 0)]))
+}
+
+func (v *receiver) complain(err error) {
+	const kept = 5
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.wrong) < kept {
+		v.wrong = append(v.wrong, fmt.Errorf("%s: %w", v.name, err))
+	}
+}
+
+// arrived is how often an event was answered 2xx.
+func (v *receiver) arrived(event int) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.got[event]
+}
+
+func (v *receiver) close() {
+	if v.server != nil {
+		v.server.CloseClientConnections() // those that hang on purpose
+		v.server.Close()
+	}
+}
+
+// plain is a receiver that is not HTTP: every connection is given to talk.
+func (r *rig) plain(s *server, name string, talk func(net.Conn), members ...map[string]any) (*receiver, error) {
+	listener, err := new(net.ListenConfig).Listen(r.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r.cleanups = append(r.cleanups, func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				talk(conn)
+			}()
+		}
+	}()
+	v := &receiver{name: name, sick: true, got: map[int]int{}, ids: map[int]string{}}
+	r.receivers = append(r.receivers, v)
+	return v, r.subscribe(s, v, "http://"+listener.Addr().String()+"/"+name, members...)
+}
