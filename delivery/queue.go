@@ -155,6 +155,8 @@ type Settlement struct {
 	Reason string
 	// Attempt is nil when none was made (a lease given back at shutdown, a breaker that opened): then Tries does not rise.
 	Attempt *Attempt
+
+	shift time.Duration // how far the clock had been set when DueAt was worked out
 }
 
 // Attempt is one try at a delivery, as history keeps it.
