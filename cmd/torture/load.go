@@ -122,6 +122,16 @@ func (l *load) refuse(n, status int, header http.Header, answer []byte) {
 	}
 }
 
+// refused is how often senders were asked to come again.
+func (l *load) refused() (times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.refusals {
+		times += n
+	}
+	return times
+}
+
 // reached waits until so many events are acknowledged.
 func (l *load) reached(n int) error {
 	return poll(l.server.ctx, 5*time.Minute, fmt.Sprintf("%d events are acknowledged", n), func() (bool, error) {
@@ -133,6 +143,9 @@ func (l *load) reached(n int) error {
 		}
 	})
 }
+
+// stop has no further events sent; those that are under way are.
+func (l *load) stop() { l.next.Store(int64(l.events)) }
 
 // wait waits until every event is acknowledged or refused for good.
 func (l *load) wait() error {

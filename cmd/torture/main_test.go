@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,6 +22,22 @@ func TestScenarios(t *testing.T) {
 			require.NoError(t, o.err)
 		})
 	}
+}
+
+// The power-cut scenario sees what it looks for: a store that does not wait for the disk loses events.
+func TestPowerCutIsFelt(t *testing.T) {
+	const source = "../../storage/sqlite.go"
+	text, err := replaced(source, "_synchronous=FULL", "_synchronous=OFF")
+	require.NoError(t, err)
+	path, err := filepath.Abs(source)
+	require.NoError(t, err)
+	altered := rig{dir: t.TempDir()}
+	binary, err := altered.altered(map[string]string{path: text})
+	require.NoError(t, err)
+	careless := scenario{name: "careless", run: powerCut}
+	o := play(t.Context(), careless, &build{path: binary}, brief, 1, t.Output())
+	t.Log(o.line())
+	require.Error(t, o.err, "events are lost, or the file is not one any more")
 }
 
 // The page's rows are the scenarios that there are, and its list of cases is what the tree has.

@@ -32,10 +32,14 @@ func (r *rig) interrupted(times int, end func(*server) error) error {
 	if err != nil {
 		return err
 	}
+	return r.endedAndMended(s, times, func() error { return end(s) })
+}
+
+// endedAndMended does the same to a server that is there.
+func (r *rig) endedAndMended(s *server, times int, end func() error) error {
 	l := r.emit(s, r.size.events, loadOptions{})
 	for _, at := range r.points(times) {
-		err := errors.Join(l.reached(at), r.fault(l, func() error { return end(s) }, s.start))
-		if err != nil {
+		if err := errors.Join(l.reached(at), r.fault(l, end, s.start)); err != nil {
 			return err
 		}
 	}

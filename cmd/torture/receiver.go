@@ -25,8 +25,10 @@ type receiver struct {
 	sick    bool   // need not get what it is sent: its deliveries must be in the ledger, in a state that is allowed
 	server  *httptest.Server
 
+	anyTime func(body []byte, header http.Header) error // verify without regard to the time of signing
+
 	mu       sync.Mutex
-	verifier *standardwebhooks.Webhook
+	verify   func(body []byte, header http.Header) error
 	got      map[int]int    // by event number: how often it was answered 2xx
 	ids      map[int]string // by event number: the webhook-id it came under
 	requests int
@@ -42,7 +44,7 @@ func (r *rig) receive(s *server, name string, how answer, members ...map[string]
 	if err != nil {
 		return nil, err
 	}
-	v := &receiver{name: name, verifier: verifier, got: map[int]int{}, ids: map[int]string{}}
+	v := &receiver{name: name, verify: verifier.Verify, anyTime: verifier.VerifyIgnoringTimestamp, got: map[int]int{}, ids: map[int]string{}}
 	v.server = httptest.NewUnstartedServer(v.handler(how))
 	v.server.Start()
 	r.receivers = append(r.receivers, v)
@@ -77,6 +79,7 @@ func (v *receiver) handler(how answer) http.Handler {
 		n, err := v.check(body, request.Header)
 		if err != nil {
 			v.complain(err)
+			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		if how != nil && !how(w, request, n) {
@@ -88,12 +91,28 @@ func (v *receiver) handler(how answer) http.Handler {
 	})
 }
 
+// refuseOnce answers 500 to the first request of each event.
+func refuseOnce() answer {
+	var mu sync.Mutex
+	refused := map[int]bool{}
+	return func(w http.ResponseWriter, _ *http.Request, event int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if refused[event] {
+			return true
+		}
+		refused[event] = true
+		w.WriteHeader(http.StatusInternalServerError)
+		return false
+	}
+}
+
 // check verifies a request and says which event it tells of. The same event must always come under the same webhook-id.
 func (v *receiver) check(body []byte, header http.Header) (event int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.requests++
-	if err := v.verifier.Verify(body, header); err != nil {
+	if err := v.verify(body, header); err != nil {
 		return 0, fmt.Errorf("a request does not verify: %w", err)
 	}
 	event, err = eventNumber(body)
@@ -125,6 +144,13 @@ func (v *receiver) complain(err error) {
 	if len(v.wrong) < kept {
 		v.wrong = append(v.wrong, fmt.Errorf("%s: %w", v.name, err))
 	}
+}
+
+// ignoreTime has requests verify whatever the time in them, where the sender's clock is wrong on purpose.
+func (v *receiver) ignoreTime() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.verify = v.anyTime
 }
 
 // arrived is how often an event was answered 2xx.

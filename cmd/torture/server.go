@@ -39,15 +39,6 @@ func newBuild(path string) (*build, error) {
 	return b, goBuild(b.path)
 }
 
-// goBuild builds the product from the tree that this program is run in.
-func goBuild(to string, args ...string) error {
-	command := exec.CommandContext(context.Background(), "go", slices.Concat([]string{"build", "-o", to}, args, []string{"portalhook/cmd/portalhook"})...)
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, out)
-	}
-	return nil
-}
-
 func (b *build) remove() {
 	if b.dir != "" {
 		_ = os.RemoveAll(b.dir)
