@@ -12,7 +12,7 @@ import (
 )
 
 // reliabilityCases are forty ways in which webhook servers are known to fail, each with what must be seen instead. A case is shown by tests whose names
-// begin with TestCase and its number, by scenarios that name it, or by both.
+// begin with TestCase and its number, by those of the stores' suites that begin with it, by scenarios that name it.
 var reliabilityCases = [40]string{
 	"killed with -9 at random points under load: every acknowledged event has its deliveries",
 	"power cut: what was not synced to the disk is gone, no acknowledged event is",
@@ -61,7 +61,10 @@ var notYetCases = map[int]string{
 	9: "one process holds a SQLite file; several nodes need the PostgreSQL store",
 }
 
-var caseTest = regexp.MustCompile(`(?m)^func (TestCase(\d\d)\w*)\(`)
+var (
+	caseTest    = regexp.MustCompile(`(?m)^func (TestCase(\d\d)\w*)\(`)
+	caseOfSuite = regexp.MustCompile(`\{"case (\d\d): ([^"]+)"`) // those that every store must pass
+)
 
 // casesHeld finds, by number, the tests and scenarios that show a case. root is the module's folder.
 func casesHeld(root string) (map[int][]string, error) {
@@ -77,7 +80,7 @@ func casesHeld(root string) (map[int][]string, error) {
 			return err
 		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(path, "_test.go"):
+		case entry.IsDir() || !strings.HasSuffix(path, ".go") || !strings.Contains(path, "test"):
 			return nil
 		}
 		source, err := os.ReadFile(path) // #nosec G304 G122 -- of our own tree
@@ -94,6 +97,13 @@ func casesHeld(root string) (map[int][]string, error) {
 				return err
 			}
 			held[n] = append(held[n], fmt.Sprintf("`%s` in %s", found[1], filepath.ToSlash(folder)))
+		}
+		for _, found := range caseOfSuite.FindAllSubmatch(source, -1) {
+			n, err := strconv.Atoi(string(found[1]))
+			if err != nil {
+				return err
+			}
+			held[n] = append(held[n], fmt.Sprintf("%s (of every store, %s)", found[2], filepath.ToSlash(folder)))
 		}
 		return nil
 	})
