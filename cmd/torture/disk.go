@@ -56,7 +56,7 @@ func tornLog(r *rig) error {
 		}
 		torn := make([]byte, 1+r.random.IntN(2*frame))
 		for i := range torn {
-			torn[i] = byte(r.random.Uint32())
+			torn[i] = byte(r.random.UintN(256)) // #nosec G115 -- it fits
 		}
 		if len(log) > 32+frame && r.random.IntN(2) == 0 { // a frame of this very log, cut off
 			torn = log[len(log)-frame : len(log)-r.random.IntN(frame)]
