@@ -51,7 +51,14 @@ func outOfFiles(r *rig) error {
 			return err
 		}
 	}
-	return firstError(l.wait, func() error { return r.settle(s, 3*time.Minute) })
+	if err := firstError(l.wait, func() error { return r.settle(s, 3*time.Minute) }); err != nil {
+		return err
+	}
+	ours, err := s.metric(`portalhook_attempts_total{outcome="infrastructure"}`)
+	if err == nil && ours == 0 {
+		err = errors.New("no attempt ran out of descriptors, so that nothing was shown")
+	}
+	return err
 }
 
 // starve leaves the process a few descriptors, drops the connections of senders and receivers, so that both need new ones, and waits until

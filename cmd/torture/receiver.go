@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -72,9 +73,7 @@ func (r *rig) subscribe(s *server, v *receiver, url string, members ...map[strin
 		"retry": []string{"0s", "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s"},
 	}
 	for _, more := range members {
-		for name, value := range more {
-			webhook[name] = value
-		}
+		maps.Copy(webhook, more)
 	}
 	var made struct {
 		ID string `json:"id"`

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -126,7 +125,10 @@ func gigabyte(framing string) ailment {
 		"unframed":  "HTTP/1.1 200 OK\r\n\r\n",
 	}[framing]
 	const inBuffers = 16 << 20
-	var most atomic.Int64
+	var (
+		mu   sync.Mutex
+		most int64 // of what was taken of one answer
+	)
 	return ailment{
 		name: framing, members: oneAttempt, want: func(int) fate { return arrived() },
 		talk: func(c net.Conn, request func() (int, bool)) {
@@ -141,12 +143,15 @@ func gigabyte(framing string) ailment {
 				n, err = c.Write(block)
 				sent += int64(n)
 			}
-			for seen := most.Load(); sent > seen && !most.CompareAndSwap(seen, sent); seen = most.Load() {
-			}
+			mu.Lock()
+			defer mu.Unlock()
+			most = max(most, sent)
 		},
 		then: func(_ *rig, s *server, v *receiver, l *load) error {
-			if most.Load() > inBuffers {
-				return fmt.Errorf("%s: %d bytes of an answer were taken", v.name, most.Load())
+			mu.Lock()
+			defer mu.Unlock()
+			if most > inBuffers {
+				return fmt.Errorf("%s: %d bytes of an answer were taken", v.name, most)
 			}
 			return keptLittle(s, v, l)
 		},
