@@ -28,11 +28,18 @@ type stored struct {
 	EventID string `json:"eventId"`
 	ID      string `json:"id"`
 	Matches []struct {
-		WebhookID string `json:"webhookId"`
-		Delivery  struct {
-			State string `json:"state"`
-		} `json:"delivery"`
+		WebhookID string   `json:"webhookId"`
+		Delivery  standing `json:"delivery"`
 	} `json:"matches"`
+	Matched int `json:"matched"` // how many there are: a list shows twenty
+}
+
+// standing is how a delivery stands.
+type standing struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Attempts int    `json:"attempts"`
+	Reason   string `json:"reason"`
 }
 
 // state is that of the event's delivery to a webhook, "" where it has none.
@@ -68,9 +75,9 @@ func (r *rig) count(s *server) error {
 		l.mu.Lock()
 		a.wrong = append(a.wrong, l.wrong...)
 		l.wrong = nil
-		for n, id := range l.acked {
+		for n := range l.acked {
 			a.acknowledged++
-			if err := r.missing(n, id, known); err != nil {
+			if err := r.missing(s, l, n, known); err != nil {
 				a.lost++
 				if len(a.wrong) < 10 {
 					a.wrong = append(a.wrong, err)
@@ -88,12 +95,21 @@ func (r *rig) count(s *server) error {
 }
 
 // missing says what of an acknowledged event is not there, or nil.
-func (r *rig) missing(n int, id string, known map[string]stored) error {
+func (r *rig) missing(s *server, l *load, n int, known map[string]stored) error {
+	id := l.acked[n]
 	event, ok := known[id]
 	if !ok || event.EventID != fmt.Sprintf("torture-%d", n) {
 		return fmt.Errorf("event %d (%s) is not in the store", n, id)
 	}
+	if event.Matched > len(event.Matches) {
+		if err := s.ask(http.MethodGet, "/api/v1/events/"+id, nil, &event); err != nil {
+			return err
+		}
+	}
 	for _, v := range r.receivers {
+		if !v.hears(l) {
+			continue
+		}
 		switch state := event.state(v.webhook); {
 		case state == "":
 			return fmt.Errorf("event %d (%s) has no delivery to %s", n, id, v.name)
@@ -132,8 +148,13 @@ func (s *server) everyEvent() (map[string]stored, error) {
 	return known, nil
 }
 
-// verifyBodies takes over what receivers complained of.
-func (a *account) verifyBodies(receivers []*receiver) {
+// verify takes over what receivers complained of, and what is odd in logs.
+func (a *account) verify(receivers []*receiver, servers []*server) {
+	for _, s := range servers {
+		s.log.mu.Lock()
+		a.wrong = append(a.wrong, s.log.wrong...)
+		s.log.mu.Unlock()
+	}
 	for _, v := range receivers {
 		v.mu.Lock()
 		a.wrong = append(a.wrong, v.wrong...)

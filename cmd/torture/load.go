@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +18,7 @@ type load struct {
 	server *server
 	first  int // the number of its first event
 	events int
-	pad    string // makes events larger
-	pace   time.Duration
+	loadOptions
 
 	next     atomic.Int64
 	acks     atomic.Int64
@@ -31,22 +32,22 @@ type load struct {
 
 // loadOptions are what a scenario may have otherwise.
 type loadOptions struct {
-	conns int           // at the same time; default 16
-	pad   int           // bytes that make an event larger
-	pace  time.Duration // between two events of a connection; default none
+	conns     int           // at the same time; default 16
+	batch     int           // events in a request; default 1
+	pad       int           // bytes that make an event larger
+	pace      time.Duration // between two requests of a connection; default none
+	operation string        // on the items; default update
 }
 
 // emit starts to send n events. wait tells when all are acknowledged.
 func (r *rig) emit(s *server, n int, o loadOptions) *load {
+	o.conns, o.batch, o.operation = cmp.Or(o.conns, 16), cmp.Or(o.batch, 1), cmp.Or(o.operation, "update")
 	l := &load{
-		server: s, first: r.account.emitted, events: n, pad: strings.Repeat("x", o.pad), pace: o.pace,
+		server: s, first: r.account.emitted, events: n, loadOptions: o,
 		done: make(chan struct{}), acked: map[int]string{}, refusals: map[string]int{},
 	}
 	r.account.emitted += n
 	r.account.loads = append(r.account.loads, l)
-	if o.conns == 0 {
-		o.conns = 16
-	}
 	var wg sync.WaitGroup
 	for range o.conns {
 		wg.Go(l.send)
@@ -57,20 +58,34 @@ func (r *rig) emit(s *server, n int, o loadOptions) *load {
 
 func (l *load) send() {
 	for l.server.ctx.Err() == nil {
-		n := int(l.next.Add(1)) - 1
+		n := int(l.next.Add(int64(l.batch))) - l.batch
 		if n >= l.events {
 			return
 		}
-		l.sendOne(l.first + n)
+		l.sendSome(l.first+n, min(l.batch, l.events-n))
 		if l.pace > 0 {
 			pause(l.server.ctx, l.pace)
 		}
 	}
 }
 
-// sendOne sends event n until it is acknowledged.
-func (l *load) sendOne(n int) {
-	body := fmt.Appendf(nil, `{"eventId":"torture-%d","uri":"/items/%032x/update","username":"jdoe","properties":{"n":%d,"pad":%q}}`, n, n, n, l.pad)
+// body is a request of count events from n on. Each carries when it was first sent, for receivers that ask how long it took.
+func (l *load) body(n, count int) []byte {
+	var b bytes.Buffer
+	pad := strings.Repeat("x", l.pad)
+	for i := range count {
+		fmt.Fprintf(&b, `%c{"eventId":"torture-%d","uri":"/items/%032x/%s","username":"jdoe","properties":{"n":%d,"at":%d,"pad":"%s"}}`,
+			"[,"[min(i, 1)], n+i, n+i, l.operation, n+i, time.Now().UnixMicro(), pad)
+	}
+	if count == 1 {
+		return b.Bytes()[1:]
+	}
+	return append(b.Bytes(), ']')
+}
+
+// sendSome sends count events from n on, in one request, until they are acknowledged.
+func (l *load) sendSome(n, count int) {
+	body := l.body(n, count)
 	for l.server.ctx.Err() == nil {
 		status, header, answer, err := l.server.call(http.MethodPost, "/api/v1/events", body)
 		if err != nil { // killed in the middle: the outcome is unknown, so the same event goes again
@@ -78,7 +93,7 @@ func (l *load) sendOne(n int) {
 			continue
 		}
 		if status == http.StatusAccepted {
-			l.acknowledge(n, answer)
+			l.acknowledge(n, count, answer)
 			return
 		}
 		l.refuse(n, status, header, answer)
@@ -89,19 +104,28 @@ func (l *load) sendOne(n int) {
 	}
 }
 
-func (l *load) acknowledge(n int, answer []byte) {
-	var receipt struct {
+func (l *load) acknowledge(n, count int, answer []byte) {
+	type receipt struct {
 		ID string `json:"id"`
 	}
-	err := json.Unmarshal(bytes.TrimSpace(answer), &receipt)
+	var receipts struct {
+		receipt
+		Events []receipt `json:"events"`
+	}
+	err := json.Unmarshal(bytes.TrimSpace(answer), &receipts)
+	if count == 1 {
+		receipts.Events = []receipt{receipts.receipt}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil || receipt.ID == "" {
-		l.wrong = append(l.wrong, fmt.Errorf("event %d: a 202 without an id: %s", n, answer))
+	if err != nil || len(receipts.Events) != count || slices.Contains(receipts.Events, receipt{}) {
+		l.wrong = append(l.wrong, fmt.Errorf("event %d: a 202 without the ids of %d: %s", n, count, answer))
 		return
 	}
-	l.acked[n] = receipt.ID
-	l.acks.Add(1)
+	for i, one := range receipts.Events {
+		l.acked[n+i] = one.ID
+	}
+	l.acks.Add(int64(count))
 	if l.firstAck.IsZero() {
 		l.firstAck = time.Now()
 	}

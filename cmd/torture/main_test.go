@@ -17,6 +17,7 @@ func TestScenarios(t *testing.T) {
 	t.Cleanup(binary.remove)
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
 			o := play(t.Context(), s, binary, brief, 1, t.Output())
 			t.Log(o.line())
 			require.NoError(t, o.err)

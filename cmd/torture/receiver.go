@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -22,16 +22,19 @@ const receiverSecret = "whsec_dG9ydHVyZS10b3J0dXJlLXRvcnR1cmUtdG9ydHVyZSE=" // #
 // it has answered 2xx.
 type receiver struct {
 	name    string
-	webhook string // id
-	sick    bool   // need not get what it is sent: its deliveries must be in the ledger, in a state that is allowed
-	server  *httptest.Server
+	webhook string           // id
+	sick    bool             // need not get what it is sent: its deliveries must be in the ledger, in a state that is allowed
+	only    string           // the operation that its webhook hears; empty: every one
+	server  *httptest.Server // nil: it is not HTTP
+	renewed bool             // it gets events anew, under further webhook-ids; guarded by mu
 
 	anyTime func(body []byte, header http.Header) error // verify without regard to the time of signing
 
 	mu       sync.Mutex
 	verify   func(body []byte, header http.Header) error
-	got      map[int]int    // by event number: how often it was answered 2xx
-	ids      map[int]string // by event number: the webhook-id it came under
+	got      map[int]int           // by event number: how often it was answered 2xx
+	ids      map[int]string        // by event number: the webhook-id it came under
+	took     map[int]time.Duration // by event number: from its being sent first to its first arrival
 	requests int
 	wrong    []error // what must never be seen, the first few
 }
@@ -41,16 +44,32 @@ type answer func(w http.ResponseWriter, r *http.Request, event int) (arrived boo
 
 // receive starts a receiver and makes its webhook, for all items. Without an answer it says 200. Members override those of the webhook.
 func (r *rig) receive(s *server, name string, how answer, members ...map[string]any) (*receiver, error) {
+	v, err := r.newReceiver(name)
+	if err != nil {
+		return nil, err
+	}
+	v.open(how)
+	return v, r.subscribe(s, v, v.server.URL+"/"+name, members...)
+}
+
+func (r *rig) newReceiver(name string) (*receiver, error) {
 	verifier, err := standardwebhooks.NewWebhook(receiverSecret)
 	if err != nil {
 		return nil, err
 	}
-	v := &receiver{name: name, verify: verifier.Verify, anyTime: verifier.VerifyIgnoringTimestamp, got: map[int]int{}, ids: map[int]string{}}
-	v.server = httptest.NewUnstartedServer(v.handler(how))
-	v.server.Start()
+	v := &receiver{
+		name: name, verify: verifier.Verify, anyTime: verifier.VerifyIgnoringTimestamp,
+		got: map[int]int{}, ids: map[int]string{}, took: map[int]time.Duration{},
+	}
 	r.receivers = append(r.receivers, v)
-	return v, r.subscribe(s, v, v.server.URL+"/"+name, members...)
+	return v, nil
 }
+
+// open has it listen. Without an answer it says 200.
+func (v *receiver) open(how answer) { v.server = httptest.NewServer(v.handler(how)) }
+
+// hears reports whether the receiver is to get the load.
+func (v *receiver) hears(l *load) bool { return v.only == "" || v.only == l.operation }
 
 // subscribe makes the webhook of a receiver.
 func (r *rig) subscribe(s *server, v *receiver, url string, members ...map[string]any) error {
@@ -63,6 +82,9 @@ func (r *rig) subscribe(s *server, v *receiver, url string, members ...map[strin
 	}
 	var made struct {
 		ID string `json:"id"`
+	}
+	if v.only != "" {
+		webhook["eventTypes"] = []string{"/items/" + v.only}
 	}
 	err := s.ask(http.MethodPost, "/api/v1/webhooks", webhook, &made)
 	v.webhook = made.ID
@@ -86,7 +108,11 @@ func (v *receiver) handler(how answer) http.Handler {
 		}
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.got[n]++
+		if v.got[n]++; v.got[n] == 1 {
+			if sent, err := number(body, "at"); err == nil {
+				v.took[n] = time.Since(time.UnixMicro(int64(sent)))
+			}
+		}
 	})
 }
 
@@ -119,7 +145,7 @@ func (v *receiver) check(body []byte, header http.Header) (event int, err error)
 		return 0, err
 	}
 	id := header.Get("webhook-id")
-	if known, ok := v.ids[event]; ok && known != id {
+	if known, ok := v.ids[event]; ok && known != id && !v.renewed {
 		return 0, fmt.Errorf("event %d came as %s and as %s", event, known, id)
 	}
 	v.ids[event] = id
@@ -127,8 +153,11 @@ func (v *receiver) check(body []byte, header http.Header) (event int, err error)
 }
 
 // eventNumber reads the number that the load wrote into the event's properties.
-func eventNumber(body []byte) (int, error) {
-	_, rest, found := bytes.Cut(body, []byte(`"n":`))
+func eventNumber(body []byte) (int, error) { return number(body, "n") }
+
+// number reads a number from the properties.
+func number(body []byte, name string) (int, error) {
+	_, rest, found := bytes.Cut(body, []byte(`"`+name+`":`))
 	if !found {
 		return 0, errors.New("a request has no event of ours")
 	}
@@ -159,33 +188,23 @@ func (v *receiver) arrived(event int) int {
 	return v.got[event]
 }
 
+// arrivals is how many events have arrived.
+func (v *receiver) arrivals() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.got)
+}
+
+// seen is how many requests have come.
+func (v *receiver) seen() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.requests
+}
+
 func (v *receiver) close() {
 	if v.server != nil {
 		v.server.CloseClientConnections() // those that hang on purpose
 		v.server.Close()
 	}
-}
-
-// plain is a receiver that is not HTTP: every connection is given to talk.
-func (r *rig) plain(s *server, name string, talk func(net.Conn), members ...map[string]any) (*receiver, error) {
-	listener, err := new(net.ListenConfig).Listen(r.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	r.cleanups = append(r.cleanups, func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				talk(conn)
-			}()
-		}
-	}()
-	v := &receiver{name: name, sick: true, got: map[int]int{}, ids: map[int]string{}}
-	r.receivers = append(r.receivers, v)
-	return v, r.subscribe(s, v, "http://"+listener.Addr().String()+"/"+name, members...)
 }

@@ -59,7 +59,7 @@ func play(ctx context.Context, s scenario, b *build, z size, seed uint64, out io
 		logf: func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) },
 	}
 	o.err = s.run(r)
-	r.account.verifyBodies(r.receivers)
+	r.account.verify(r.receivers, r.servers)
 	o.account = r.account
 	o.err = errors.Join(o.err, o.problem())
 	if o.err != nil && !errors.Is(o.err, errLeftOut) {
@@ -97,5 +97,5 @@ func (o outcome) line() string {
 
 // scenarios are all there are, in the order of the table.
 func scenarios() []scenario {
-	return slices.Concat(processScenarios(), diskScenarios(), clockScenarios())
+	return slices.Concat(processScenarios(), diskScenarios(), clockScenarios(), hostileScenarios(), nameScenarios(), limitScenarios(), soakScenarios())
 }

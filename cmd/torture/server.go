@@ -47,12 +47,17 @@ func (b *build) remove() {
 
 // serverOptions are what a scenario may have otherwise.
 type serverOptions struct {
-	store  string    // the SQLite file; default in the scenario's folder
-	args   []string  // flags beside the usual ones
-	env    []string  // beside the process's own
-	binary string    // another build
-	within *quarters // where it runs; nil: here
-	limits []string  // of prlimit(1), such as --nofile=64
+	store  string   // the SQLite file; default in the scenario's folder
+	args   []string // flags beside the usual ones
+	env    []string // beside the process's own
+	binary string   // another build
+	within place    // where it runs; nil: here
+	limits []string // of prlimit(1), such as --nofile=64
+}
+
+// place makes of a command line one that runs it there, and ends up as that process itself.
+type place interface {
+	wrap(line []string) []string
 }
 
 // server is one process of the product, which can be ended and started again on the same address and store.
@@ -147,7 +152,10 @@ func (s *server) read(stderr io.Reader, address chan<- string, drained chan<- st
 		var said struct {
 			Address string `json:"address"`
 		}
-		if json.Unmarshal(lines.Bytes(), &said) == nil && said.Address != "" {
+		switch err := json.Unmarshal(lines.Bytes(), &said); {
+		case err != nil:
+			s.log.complain(lines.Text())
+		case said.Address != "":
 			select {
 			case address <- said.Address:
 			default:
@@ -274,6 +282,13 @@ func (s *server) metric(name string) (float64, error) {
 	return 0, fmt.Errorf("/metrics has no %s", name)
 }
 
+// pid is that of the process.
+func (s *server) pid() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd.Process.Pid
+}
+
 // idle waits until nothing is open.
 func (s *server) idle(limit time.Duration) error {
 	return poll(s.ctx, limit, "every delivery is settled", func() (bool, error) {
@@ -286,6 +301,16 @@ func (s *server) idle(limit time.Duration) error {
 type lastLines struct {
 	mu    sync.Mutex
 	lines []string
+	wrong []error // lines that are not JSON, the first few: a program that reads the log would stumble
+}
+
+func (l *lastLines) complain(line string) {
+	const kept = 5
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.wrong) < kept {
+		l.wrong = append(l.wrong, fmt.Errorf("the log has a line that is not JSON: %.200q", line))
+	}
 }
 
 func (l *lastLines) add(line string) {
