@@ -20,7 +20,8 @@ type account struct {
 	recovered    []time.Duration
 	loads        []*load
 	wrong        []error // what must never be seen
-	settled      bool    // whether settle was called: a scenario that does not count has shown nothing
+	fair         []fairness
+	settled      bool // whether settle was called: a scenario that does not count has shown nothing
 }
 
 // stored is what the server says of an event.
@@ -160,6 +161,17 @@ func (a *account) verify(receivers []*receiver, servers []*server) {
 		a.wrong = append(a.wrong, v.wrong...)
 		v.mu.Unlock()
 	}
+}
+
+// add takes the account of a round into that of its scenario.
+func (a *account) add(round *account) {
+	a.emitted += round.emitted
+	a.acknowledged += round.acknowledged
+	a.lost += round.lost
+	a.duplicates += round.duplicates
+	a.loads = append(a.loads, round.loads...)
+	a.wrong = append(a.wrong, round.wrong...)
+	a.settled = round.settled
 }
 
 // problem is why the scenario has failed, as far as the account shows.

@@ -76,5 +76,8 @@ func scenarioTable(done []outcome, seed uint64, z size) string {
 		fmt.Fprintf(&b, "| `%s` | %s | %d | %d | %d | %d | %s | %s | `make torture TORTURE='-run ^%s$'` |\n",
 			o.name, o.about, o.faults, o.acknowledged, o.lost, o.duplicates, o.recoveredWithin(), refusals, o.name)
 	}
+	for _, o := range done {
+		b.WriteString(fairTable(o.fair))
+	}
 	return b.String()
 }

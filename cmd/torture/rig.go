@@ -47,11 +47,12 @@ func (r *rig) lastWords() string {
 	return b.String()
 }
 
-// poll asks again every 10 ms until done says so or fails, or the time is over.
+// poll asks again, every 10 ms at first and ever more rarely to five times a second, until done says so or fails, or the time is over.
 func poll(ctx context.Context, limit time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	wait := 10 * time.Millisecond
+	tick := time.NewTimer(wait)
 	defer tick.Stop()
 	var last error
 	for {
@@ -64,6 +65,8 @@ func poll(ctx context.Context, limit time.Duration, what string, done func() (bo
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("not within %s: %s", limit, what), last)
 		case <-tick.C:
+			wait = min(wait+wait/8, 200*time.Millisecond)
+			tick.Reset(wait)
 		}
 	}
 }

@@ -97,5 +97,5 @@ func (o outcome) line() string {
 
 // scenarios are all there are, in the order of the table.
 func scenarios() []scenario {
-	return slices.Concat(processScenarios(), diskScenarios(), clockScenarios(), hostileScenarios(), nameScenarios(), limitScenarios(), soakScenarios())
+	return slices.Concat(processScenarios(), diskScenarios(), clockScenarios(), hostileScenarios(), nameScenarios(), limitScenarios(), fairnessScenarios(), soakScenarios())
 }

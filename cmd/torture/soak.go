@@ -145,8 +145,5 @@ func (v *receiver) percentiles() string {
 	if len(took) == 0 {
 		return "none"
 	}
-	at := func(share float64) time.Duration {
-		return took[min(int(share*float64(len(took))), len(took)-1)].Round(time.Millisecond)
-	}
-	return fmt.Sprintf("p50 %s, p99 %s, last %s", at(0.5), at(0.99), at(1))
+	return fmt.Sprintf("p50 %s, p99 %s, last %s", short(percentile(took, 0.5)), short(percentile(took, 0.99)), short(percentile(took, 1)))
 }
