@@ -134,7 +134,9 @@ func (s *server) launch() error {
 	}()
 	select {
 	case found := <-address:
-		s.listen, s.url = found, "http://"+found
+		if s.listen != found { // it is the same after the first start, when others read it
+			s.listen, s.url = found, "http://"+found
+		}
 		return nil
 	case <-ended:
 		return fmt.Errorf("the server ended before it listened: %w", s.gone())

@@ -174,7 +174,7 @@ func keptLittle(s *server, v *receiver, l *load) error {
 
 // zeros is a gigabyte of them as gzip: many members, one after the other.
 var zeros = sync.OnceValue(func() []byte {
-	const member = 16 << 20
+	const member = 1 << 20
 	var one bytes.Buffer
 	w := gzip.NewWriter(&one)
 	_, err := w.Write(make([]byte, member))
