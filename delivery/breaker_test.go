@@ -81,10 +81,13 @@ func TestCase26Breaker(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var b breaker
-			now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+			wall, mono := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), time.Duration(0)
+			clock := newClock(func() time.Time { return wall }, func() time.Duration { return mono })
 			for i, s := range c.steps {
-				now = now.Add(s.after + s.set)
-				b.shift(s.set)
+				wall, mono = wall.Add(s.after+s.set), mono+s.after
+				_, err := clock.Follow(func(time.Duration) error { return nil })
+				require.NoError(t, err)
+				now := clock.Steady()
 				for _, result := range s.results {
 					b.record(result == '+', now)
 				}

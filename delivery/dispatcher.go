@@ -150,7 +150,7 @@ func New(config Config) *Dispatcher {
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock
-	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room)
+	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room, d.clock)
 	d.scratch.New = func() any { return new(plan) }
 	d.directory.announce = d.announce
 	d.directory.changed = d.webhookChanged
@@ -205,18 +205,22 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 	if len(events) == 0 {
 		return nil, nil
 	}
+	release := d.clock.Hold() // from the date of acceptance to the commit
+	shift := d.clock.Shift()
 	p := d.scratch.Get().(*plan)
 	at, err := d.planNow(p, tenant, events)
 	if err != nil {
+		release()
 		p.reset()
 		d.scratch.Put(p)
 		return nil, err
 	}
 	if lease {
-		d.reserve(p, at)
+		d.reserve(p)
 	}
 	// The commit is waited for whatever becomes of the caller: only its answer tells what was leased to us.
 	receipts, err := d.queue.Enqueue(context.WithoutCancel(ctx), p.acceptances)
+	release() // before anything waits for the settler, which holds it too
 	if p.members {
 		d.intervals.leave(p.planned)
 	}
@@ -228,7 +232,7 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 	if d.tail.heard() {
 		d.tellAccepted(p, receipts, at)
 	}
-	d.handOver(p, receipts, at)
+	d.handOver(p, receipts, at, shift)
 	p.reset()
 	d.scratch.Put(p)
 	return receipts, nil

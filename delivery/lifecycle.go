@@ -42,7 +42,7 @@ func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 func (d *Dispatcher) webhookRemoved(e *entry) {
 	d.mu.Lock()
 	if e.lane != nil {
-		d.shares.forget(e.lane, d.clock.Now())
+		d.shares.forget(e.lane, d.clock.Steady())
 	}
 	back := d.takeReturned()
 	d.mu.Unlock()
@@ -85,7 +85,7 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		inbox <- nil
 	}
 	d.idle = nil
-	now := d.clock.Now()
+	now := d.clock.Steady()
 	d.directory.byKey.each(func(e *entry) {
 		if e.lane != nil {
 			d.shares.flush(e.lane, now)
@@ -149,7 +149,7 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 		return nil, fmt.Errorf("resend: the webhook: %w", triggers.ErrNotFound)
 	}
 	to := d.directory.targetOf(e)
-	j := claimedJob(&claimed, &offered{entry: e, target: to})
+	j := d.claimedJob(&claimed, &offered{entry: e, target: to})
 
 	sending, release := d.whileSending(ctx)
 	defer release()

@@ -166,6 +166,8 @@ type Settlement struct {
 	Policy *triggers.DeactivationPolicy
 	// Notice tells that the delivery ran out of attempts; nil: nobody is told.
 	Notice *Notice
+
+	shift time.Duration // how far the clock had been set when DueAt was worked out
 }
 
 // Attempt is one try at a delivery, as history keeps it.

@@ -68,6 +68,7 @@ var excused = map[string]string{
 	"SELECT tenant, count(*) FROM work":                           "open work is counted at the start",
 	"SELECT webhook, min(due_ms) FROM work WHERE due_ms":          "turns are lined up at the start",
 	"UPDATE work SET due_ms = ? WHERE due_ms IS NULL":             "leases are freed at the start",
+	"UPDATE work SET due_ms = due_ms - max(started_ms, built_ms)": "waits are put right at the start",
 	"UPDATE work SET due_ms = max(1, due_ms + ?)":                 "all due dates move when the clock was set",
 	"SELECT id, matches FROM event_$day ORDER BY id DESC LIMIT 1": "one row, at the start",
 	"SELECT name FROM sqlite_master":                              "the names of tables, as many as there are days",

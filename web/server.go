@@ -21,6 +21,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"portalhook/delivery"
 	"portalhook/router"
@@ -107,6 +108,8 @@ type Server struct {
 	ending context.Context //nolint:containedctx // it is the life of the server, not of a call
 	end    context.CancelFunc
 	beat   time.Duration // of the tail
+	// largeBodies is the room for bodies of events that are large.
+	largeBodies *semaphore.Weighted
 	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
 	triggers func() ([]byte, error)
 	types    func() []byte
@@ -226,7 +229,7 @@ var (
 
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, log: config.Log, beat: tailBeat}
+	s := &Server{config: config, log: config.Log, beat: tailBeat, largeBodies: semaphore.NewWeighted(largeBodies)}
 	s.ending, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

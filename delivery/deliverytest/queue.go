@@ -91,7 +91,9 @@ func (q *Queue) Restart() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, d := range q.deliveries {
-		switch {
+		switch last := latest(d.BuiltAt, d.StartedAt); {
+		case d.State == delivery.Waiting && !d.DueAt.Before(last) && last.Sub(milliseconds(q.now())) > 30*time.Second:
+			d.DueAt = milliseconds(q.now()).Add(d.DueAt.Sub(last)) // the clock was set back meanwhile
 		case d.State != delivery.Sending:
 		case q.webhooks[d.Webhook] == nil:
 			q.cancel(d)
@@ -99,6 +101,13 @@ func (q *Queue) Restart() {
 			d.State, d.DueAt = delivery.Waiting, milliseconds(q.now())
 		}
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Enqueue implements delivery.Queue.

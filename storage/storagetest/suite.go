@@ -94,6 +94,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"the times in which a webhook was off by hand are recorded", testOffSpans},
 		{"past events are found by the triggers that hear them", testEachPast},
 		{"due dates move with the clock", testShiftDue},
+		{"a clock set back while nobody was there", testSetBackAway},
 		{"intervals' ends move with the clock", testShiftIntervals},
 		{"the store says how it is", testHealth},
 	} {
