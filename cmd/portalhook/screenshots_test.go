@@ -51,7 +51,11 @@ var views = []view{
 		b.click(".route-row", "items")
 		b.sees("#routes", "share")
 	}},
-	{"routes-asked", func(b *browser, _ *scene) { b.visit("/routes"); b.press("/items/4adc"); b.sees("#routes", "would get it") }},
+	{"routes-asked", func(b *browser, _ *scene) {
+		b.visit("/routes")
+		b.press("/items/4adc")
+		b.sees("#routes", "would get it")
+	}},
 	{"webhooks", func(b *browser, _ *scene) { b.visit("/webhooks"); b.sees("#webhooks", "Shares to the map team") }},
 	{"webhook-menu", func(b *browser, _ *scene) { b.visit("/webhooks"); b.press("What to do with Sign-ins") }},
 	{"webhook-new", func(b *browser, _ *scene) {

@@ -134,7 +134,7 @@ type overviewPage struct {
 	*standing
 	Period  period
 	Periods []periodChoice
-	Address string // of the page as it is shown
+	Address string // where the page is fetched again
 	Told    moment // when this was so
 	Charts  []*chart
 	Start   *firstSteps // nil once there is something to see
@@ -152,7 +152,7 @@ func showOverview(v *visit) error {
 	p := periodOf(v.r.URL.Query().Get("period"))
 	now := v.now()
 	starts := p.starts(now)
-	shown := overviewPage{standing: new(standing), Period: p, Told: moment{now}, Address: v.Link("/overview")}
+	shown := overviewPage{standing: new(standing), Period: p, Told: moment{now}}
 	query := url.Values{
 		"from": {starts[0].Format(time.RFC3339)}, "to": {now.UTC().Format(time.RFC3339)}, "step": {strconv.Itoa(p.step)},
 	}
@@ -164,9 +164,6 @@ func showOverview(v *visit) error {
 		if i > 0 {
 			choice.Address = v.Link("/overview", "period", other.Name)
 		}
-		if choice.Chosen {
-			shown.Address = choice.Address
-		}
 		shown.Periods = append(shown.Periods, choice)
 	}
 	shown.Charts = v.charts(p, starts, shown.Rows)
@@ -174,13 +171,19 @@ func showOverview(v *visit) error {
 	if shown.Start, err = v.firstSteps(shown.standing); err != nil {
 		return err
 	}
+	started := ""
+	if shown.Start != nil {
+		started = "shown"
+	}
+	shown.Address = v.Link("/overview", "period", p.Name, "start", started)
 	if v.target() == "overview" {
 		return v.part(http.StatusOK, "overview/board", shown)
 	}
 	return v.show(http.StatusOK, page{Title: "nav.overview", Template: "overview", Section: "overview", Data: shown})
 }
 
-// firstSteps says what is to be done first, as long as there is no webhook or no event; nil afterwards.
+// firstSteps says what is to be done first, as long as there is no webhook or no event; nil afterwards. While one looks they stay, all done:
+// what stands below must not move under the pointer.
 func (v *visit) firstSteps(s *standing) (*firstSteps, error) {
 	steps := &firstSteps{Webhook: s.Webhooks() > 0, Event: s.Total.Events > 0, Attempt: s.Total.Attempts > 0}
 	if !steps.Event {
@@ -195,7 +198,7 @@ func (v *visit) firstSteps(s *standing) (*firstSteps, error) {
 			steps.Attempt = true
 		}
 	}
-	if steps.Webhook && steps.Event && steps.Attempt {
+	if steps.Webhook && steps.Event && steps.Attempt && v.r.URL.Query().Get("start") == "" {
 		return nil, nil
 	}
 	return steps, nil

@@ -14,7 +14,8 @@
       const at = labels.map(el => new Date(el.dateTime));
       const hourly = at[1] - at[0] <= 3600e3;
       let wanted = at.map((time, i) => hourly ? time.getHours() % 6 === 0 : i > 0 && at[i - 1].getDate() !== time.getDate());
-      const every = Math.ceil(wanted.filter(Boolean).length / 7);
+      const room = Math.max(1, Math.min(7, Math.floor(axis.clientWidth / 56)));
+      const every = Math.ceil(wanted.filter(Boolean).length / room);
       let seen = 0;
       wanted = wanted.map(is => is && seen++ % every === 0);
       labels.forEach((el, i) => {
@@ -24,6 +25,8 @@
       });
     }
   }
+
+  addEventListener('resize', ticks);
 
   // What a picture shows at the pointer is read from the row of the table behind it.
   const tip = document.createElement('div');

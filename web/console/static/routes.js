@@ -3,8 +3,8 @@
 (() => {
   const tree = () => document.querySelector('[data-tree]');
   const items = () => [...tree().querySelectorAll('[role=treeitem]')].filter(item => item.checkVisibility());
-  const groupOf = item => item.querySelector(':scope > [role=group]');
-  const parentOf = item => item.parentElement.closest('[role=treeitem]');
+  const groupOf = item => document.getElementById(item.getAttribute('aria-owns') ?? '');
+  const parentOf = item => item.closest('[role=group]')?.previousElementSibling;
 
   // Exactly one item can be reached by Tab.
   function rove(to) {
@@ -15,18 +15,14 @@
     if (!item) return;
     rove(item);
     item.focus();
-    item.querySelector('.route-row').scrollIntoView({block: 'nearest'});
-  }
-  async function fetchInto(url, put) {
-    const answer = await htmx.ajax('GET', url, put);
-    return answer;
+    item.scrollIntoView({block: 'nearest'});
   }
   async function open(item) {
     const group = groupOf(item);
     if (!group) return;
     group.hidden = false;
     item.ariaExpanded = 'true';
-    if (!group.hasChildNodes()) await fetchInto(item.dataset.level, {target: group, swap: 'innerHTML'});
+    if (!group.hasChildNodes()) await htmx.ajax('GET', item.dataset.level, {target: group, swap: 'innerHTML'});
   }
   function close(item) {
     const group = groupOf(item);
@@ -36,10 +32,10 @@
   }
   // The next page takes the place of the item that asked for it; the focus goes to the first of it.
   async function more(item) {
-    const before = item.previousElementSibling;
-    const parent = item.parentElement;
-    await fetchInto(item.dataset.more, {target: item, swap: 'outerHTML'});
-    focus(before ? before.nextElementSibling : parent.firstElementChild);
+    const place = item.parentElement;
+    const before = place.previousElementSibling; // a page is never empty
+    await htmx.ajax('GET', item.dataset.more, {target: place, swap: 'outerHTML'});
+    focus(before.nextElementSibling.firstElementChild);
   }
   function act(item) {
     if (item.dataset.more) return more(item);
@@ -48,9 +44,8 @@
   }
 
   document.addEventListener('click', event => {
-    const row = event.target.closest?.('[data-tree] .route-row');
-    if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const item = row.parentElement;
+    const item = event.target.closest?.('[data-tree] [role=treeitem]');
+    if (!item || event.ctrlKey || event.metaKey || event.shiftKey) return;
     rove(item);
     item.focus({preventScroll: true});
     if (!groupOf(item) && !item.dataset.more) return; // a webhook's link leads to it
@@ -65,18 +60,18 @@
     if (!item || event.altKey || event.ctrlKey || event.metaKey) return;
     const all = items();
     const at = all.indexOf(item);
-    const open_ = item.ariaExpanded === 'true';
+    const isOpen = item.ariaExpanded === 'true';
     switch (event.key) {
       case 'ArrowDown': focus(all[at + 1]); break;
       case 'ArrowUp': focus(all[at - 1]); break;
       case 'Home': focus(all[0]); break;
       case 'End': focus(all.at(-1)); break;
       case 'ArrowRight':
-        if (open_) focus(groupOf(item).firstElementChild);
+        if (isOpen) focus(groupOf(item).firstElementChild?.firstElementChild);
         else open(item);
         break;
       case 'ArrowLeft':
-        if (open_) close(item);
+        if (isOpen) close(item);
         else focus(parentOf(item));
         break;
       case 'Enter': case ' ': act(item); break;
