@@ -45,18 +45,18 @@ func TestConsoleRoutes(t *testing.T) {
 	b.sees("main", "No trigger is in force yet")
 	b.accessible("no triggers")
 
-	make := func(name string, enabled bool, filter string, types ...string) {
+	webhook := func(name string, enabled bool, filter string, types ...string) {
 		server.createWebhook(t, map[string]any{"name": name, "url": "http://127.0.0.1:9/x", "eventTypes": types, "enabled": enabled, "filter": filter})
 	}
-	make("Everything", true, "", "/")
-	make("Map team", true, "", "/items/share", "/items/*/unshare")
-	make("Only ann", true, `username eq "ann"`, "/items/*/share")
-	make("Asleep", false, "", "/items/share")
-	make("Deletions", true, "", "/items/delete")
-	make("Sign-ins", true, "", "/users/*/signIn")
-	make("Reloads", true, "", "com.qlik.v1.app.reload.finished")
+	webhook("Everything", true, "", "/")
+	webhook("Map team", true, "", "/items/share", "/items/*/unshare")
+	webhook("Only ann", true, `username eq "ann"`, "/items/*/share")
+	webhook("Asleep", false, "", "/items/share")
+	webhook("Deletions", true, "", "/items/delete")
+	webhook("Sign-ins", true, "", "/users/*/signIn")
+	webhook("Reloads", true, "", "com.qlik.v1.app.reload.finished")
 	for i := range 60 {
-		make(fmt.Sprintf("Item %02d", i), true, "", fmt.Sprintf("/items/%032x/share", i))
+		webhook(fmt.Sprintf("Item %02d", i), true, "", fmt.Sprintf("/items/%032x/share", i))
 	}
 
 	// By the mouse. A branch brings its webhooks and fifty branches; more when they are wanted.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -173,8 +174,8 @@ func (c *chart) bars(s *strings.Builder) {
 
 // lines draws each series as steps, one a row; where there was nothing, a line has a gap.
 func (c *chart) lines(s *strings.Builder) {
-	for at := len(c.Series) - 1; at >= 0; at-- {
-		fmt.Fprintf(s, `<path class="line %s" d="`, c.Series[at].Class)
+	for at, of := range slices.Backward(c.Series) {
+		fmt.Fprintf(s, `<path class="line %s" d="`, of.Class)
 		joined := false
 		for i, row := range c.Rows {
 			if row.Values == nil {
