@@ -149,10 +149,10 @@ func (b *browser) visit(path string) {
 	b.do(chromedp.Navigate(b.server.url + "/console" + path))
 }
 
-// signIn goes through the door with a key.
+// signIn goes through the door with a key, to the webhooks.
 func (b *browser) signIn(key string) {
 	b.t.Helper()
-	b.visit("/")
+	b.visit("/webhooks")
 	b.fill("API key", key)
 	b.press("Sign in")
 	b.sees("nav", "Webhooks")

@@ -233,7 +233,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Alpha", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	b := openBrowser(t, server, "en")
-	b.visit("/")
+	b.visit("/webhooks")
 	b.until(func() bool { return b.focused() == "API key" }, "the focus on the key")
 	b.keys(server.key, "\r")
 	b.sees("h1", "Webhooks")
@@ -299,7 +299,7 @@ func TestConsoleNarrow(t *testing.T) {
 func TestConsoleInOtherWords(t *testing.T) {
 	server := startServer(t)
 	b := openBrowser(t, server, "it-IT")
-	b.visit("/")
+	b.visit("/webhooks")
 	b.fill("Chiave API", server.key)
 	b.press("Accedi")
 	b.sees("main", "Non ci sono ancora webhook")

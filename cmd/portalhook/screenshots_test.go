@@ -15,7 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var screenshots = flag.String("console.screenshots", "", "the folder that pictures of every page of the console are written to")
+var (
+	screenshots = flag.String("console.screenshots", "", "the folder that pictures of every page of the console are written to")
+	pictured    = flag.String("console.pictured", "", "take pictures only of what has this in its name")
+)
 
 // view is one thing of the console to take pictures of.
 type view struct {
@@ -26,6 +29,33 @@ type view struct {
 // views are taken pictures of in both themes, wide and narrow.
 var views = []view{
 	{"sign-in", func(b *browser, _ *scene) { b.visit("/login") }},
+	{"overview", func(b *browser, s *scene) {
+		b.visit("/overview")
+		b.sees("#tail", "Listening")
+		s.emit(b.t, map[string]any{"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
+		s.emit(b.t, map[string]any{"uri": "/users/mia/signIn", "username": "mia"})
+		b.sees("#tail", "/users/mia/signIn")
+		b.sees("#tail", "Failed")
+	}},
+	{"overview-week", func(b *browser, _ *scene) { b.visit("/overview?period=week"); b.press("Show the numbers") }},
+	{"overview-tail", func(b *browser, s *scene) {
+		b.visit("/overview")
+		b.sees("#tail", "Listening")
+		b.press("Pause")
+		s.emit(b.t, map[string]any{"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
+		b.sees("#tail", "+2")
+		_, _ = evaluate[bool](b, "document.querySelector('#tail').scrollIntoView() || true")
+	}},
+	{"routes", func(b *browser, _ *scene) {
+		b.visit("/routes")
+		b.click(".route-row", "items")
+		b.sees("#routes", "share")
+	}},
+	{"routes-asked", func(b *browser, _ *scene) {
+		b.visit("/routes")
+		b.press("/items/4adc")
+		b.sees("#routes", "would get it")
+	}},
 	{"webhooks", func(b *browser, _ *scene) { b.visit("/webhooks"); b.sees("#webhooks", "Shares to the map team") }},
 	{"webhook-menu", func(b *browser, _ *scene) { b.visit("/webhooks"); b.press("What to do with Sign-ins") }},
 	{"webhook-new", func(b *browser, _ *scene) {
@@ -195,6 +225,9 @@ func TestScreenshots(t *testing.T) {
 	for i, v := range views {
 		if i == 1 {
 			b.signIn(s.server.key)
+		}
+		if !strings.Contains(v.name, *pictured) {
+			continue
 		}
 		for _, size := range []struct {
 			name string

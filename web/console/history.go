@@ -134,6 +134,7 @@ type hourCounts struct {
 	Latency   *struct {
 		P50 float64 `json:"p50"`
 		P95 float64 `json:"p95"`
+		P99 float64 `json:"p99"`
 	} `json:"latencyMs"`
 }
 

@@ -26,6 +26,7 @@
     }
   }
   setInterval(() => times(document), 15000);
+  document.addEventListener('portalhook:times', event => times(event.target.parentElement)); // what a page's own script has made
 
   // Messages. They live in the dialog that is open, since all else is out of reach then.
   const toasts = () => $('#toasts');
@@ -231,9 +232,12 @@
   document.addEventListener('htmx:config:request', event => {
     if (token) event.detail.ctx.request.headers['X-Csrf-Token'] = token;
   });
-  document.addEventListener('htmx:before:request', () => progress(1));
-  document.addEventListener('htmx:finally:request', () => progress(-1));
+  // What a page fetches of its own accord disturbs nobody.
+  const quiet = event => event.detail?.ctx?.sourceElement?.matches?.('[data-refresh]');
+  document.addEventListener('htmx:before:request', event => { if (!quiet(event)) progress(1); });
+  document.addEventListener('htmx:finally:request', event => { if (!quiet(event)) progress(-1); });
   document.addEventListener('htmx:error', event => {
+    if (quiet(event)) return;
     const error = event.detail?.error ?? event.detail?.ctx?.error;
     if (error?.name !== 'AbortError') say(document.body.dataset.unreachable, 'bad');
   });
