@@ -83,6 +83,8 @@ func (c *Console) parts() []feature {
 	return []feature{
 		c.webhooks(),
 		c.events(),
+		c.catalogueFeature(),
+		c.receiversFeature(),
 		c.keys(),
 		c.settings(),
 		c.audit(),

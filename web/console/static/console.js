@@ -101,6 +101,7 @@
       const sent = document.createElement('input');
       sent.type = 'hidden';
       sent.name = el.name;
+      if (el.hasAttribute('form')) sent.setAttribute('form', el.getAttribute('form'));
       el.removeAttribute('name');
       if (el.value) {
         const at = new Date(el.value + 'Z');
@@ -222,6 +223,8 @@
 
   document.addEventListener('change', event => {
     if (event.target.matches?.('tbody input[type=checkbox][name=id]')) chosen();
+    // A field that stands outside its list's form has it asked again.
+    if (event.target.matches?.('[data-submits]')) event.target.form.requestSubmit();
   });
 
   // htmx. Every request carries the session's token; the bar shows that something is under way.
@@ -231,11 +234,13 @@
   document.addEventListener('htmx:config:request', event => {
     if (token) event.detail.ctx.request.headers['X-Csrf-Token'] = token;
   });
-  document.addEventListener('htmx:before:request', () => progress(1));
-  document.addEventListener('htmx:finally:request', () => progress(-1));
+  // What asks by itself every second shows nothing of it, and says nothing when the server cannot be reached: it asks again.
+  const quiet = event => event.detail?.ctx?.sourceElement?.matches?.('[data-quiet]');
+  document.addEventListener('htmx:before:request', event => { if (!quiet(event)) progress(1); });
+  document.addEventListener('htmx:finally:request', event => { if (!quiet(event)) progress(-1); });
   document.addEventListener('htmx:error', event => {
     const error = event.detail?.error ?? event.detail?.ctx?.error;
-    if (error?.name !== 'AbortError') say(document.body.dataset.unreachable, 'bad');
+    if (error?.name !== 'AbortError' && !quiet(event)) say(document.body.dataset.unreachable, 'bad');
   });
   // Who types into a filter while its list is put in place goes on typing.
   let typing = null;
