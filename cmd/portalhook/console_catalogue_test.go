@@ -29,7 +29,7 @@ func TestConsoleCatalogue(t *testing.T) {
 	b.sees("#catalogue", "/items/<itemID>/unshare")
 	b.sees("#catalogue", "unsharedFromGroups")
 	b.sees("#catalogue", `"webhookName": "Example"`)
-	b.press("As it was sent")
+	b.press("As it is sent")
 	b.sees("#catalogue details[open] pre", `{"info":{"webhookName":"Example"`)
 	b.accessible("a trigger")
 	b.press("Subscribe to /items/*/unshare")
