@@ -98,7 +98,8 @@ func TestWebhooksByFate(t *testing.T) {
 		2: {At: at, State: delivery.Succeeded}, 3: {At: at.Add(time.Minute), State: delivery.Waiting}, 4: {At: at.Add(-time.Minute), State: delivery.Exhausted},
 	}
 	e.totals = []delivery.WebhookTotal{
-		{Webhook: 2, HourCounts: delivery.HourCounts{Attempts: 2, Succeeded: 2}}, {Webhook: 3, HourCounts: delivery.HourCounts{Attempts: 10, Succeeded: 9, Failed: 1}},
+		{Webhook: 2, HourCounts: delivery.HourCounts{Attempts: 2, Succeeded: 2}},
+		{Webhook: 3, HourCounts: delivery.HourCounts{Attempts: 10, Succeeded: 9, Failed: 1}},
 		{Webhook: 4, HourCounts: delivery.HourCounts{Attempts: 2, Failed: 2}},
 	}
 	for query, want := range map[string]string{

@@ -200,6 +200,9 @@ func (s *Server) webhookQuery(l *listing) (*delivery.WebhookQuery, error) {
 // neverDelivered stands in the place of a state for webhooks that have delivered nothing.
 const neverDelivered = "never"
 
+// lastStates are those that an attempt may leave a delivery in.
+var lastStates = []delivery.State{delivery.Waiting, delivery.Succeeded, delivery.Exhausted, delivery.Cancelled}
+
 // readFared reads what a webhook's summary must be like.
 func readFared(l *listing, f *delivery.Fared) error {
 	for _, bound := range []struct {
@@ -218,10 +221,10 @@ func readFared(l *listing, f *delivery.Fared) error {
 	}
 	const states = "lastDelivery"
 	for _, name := range splitList(l.values.Get(states)) {
-		switch state := delivery.State(name); state {
-		case neverDelivered:
+		switch state := delivery.State(name); {
+		case state == neverDelivered:
 			f.Last = append(f.Last, "")
-		case delivery.Waiting, delivery.Succeeded, delivery.Exhausted, delivery.Cancelled:
+		case slices.Contains(lastStates, state):
 			f.Last = append(f.Last, state)
 		default:
 			return triggers.Invalid(triggers.CodeOutOfRange, states, "a state is %q; it must be one of waiting, succeeded, exhausted, cancelled, never", name)

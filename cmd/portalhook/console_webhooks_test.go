@@ -234,10 +234,16 @@ func TestConsoleColumns(t *testing.T) {
 	const all = "Bad, Gone, Good, Idle"
 	b.seesRows(all)
 	for _, c := range []struct{ label, text, want string }{
-		{"Name contains", "go", "Gone, Good"}, {"Name contains", `"good"`, "Good"}, {"Name contains", `"goo"`, ""},
-		{"URL contains", "/3", "Bad"}, {"URL contains", `"` + good + `/1"`, "Idle"},
-		{"A trigger contains", "add", "Gone, Good"}, {"A trigger contains", `"/items/share"`, "Good"},
-		{"Owner contains", "ANN", "Bad, Good"}, {"Owner contains", `"ann"`, "Bad"}, {"Owner contains", "lee", "Good"},
+		{"Name contains", "go", "Gone, Good"},
+		{"Name contains", `"good"`, "Good"},
+		{"Name contains", `"goo"`, ""},
+		{"URL contains", "/3", "Bad"},
+		{"URL contains", `"` + good + `/1"`, "Idle"},
+		{"A trigger contains", "add", "Gone, Good"},
+		{"A trigger contains", `"/items/share"`, "Good"},
+		{"Owner contains", "ANN", "Bad, Good"},
+		{"Owner contains", `"ann"`, "Bad"},
+		{"Owner contains", "lee", "Good"},
 	} {
 		b.fill(c.label, c.text)
 		b.seesRows(c.want)
@@ -245,10 +251,16 @@ func TestConsoleColumns(t *testing.T) {
 		b.seesRows(all)
 	}
 	for _, c := range []struct{ label, choice, want string }{
-		{"State is", "On", "Bad, Good"}, {"State is", "Off", "Idle"}, {"State is", "Stopped", "Gone"},
-		{"Last delivery was", "Arrived", "Good"}, {"Last delivery was", "Failed", "Bad, Gone"}, {"Last delivery was", "Never", "Idle"},
-		{"Share that arrived", "All arrived", "Good"}, {"Share that arrived", "Half or less", "Bad, Gone"},
-		{"Created when", "In 24 hours", all}, {"Created when", "Before that", ""},
+		{"State is", "On", "Bad, Good"},
+		{"State is", "Off", "Idle"},
+		{"State is", "Stopped", "Gone"},
+		{"Last delivery was", "Arrived", "Good"},
+		{"Last delivery was", "Failed", "Bad, Gone"},
+		{"Last delivery was", "Never", "Idle"},
+		{"Share that arrived", "All arrived", "Good"},
+		{"Share that arrived", "Half or less", "Bad, Gone"},
+		{"Created when", "In 24 hours", all},
+		{"Created when", "Before that", ""},
 	} {
 		b.choose(c.label, c.choice)
 		b.seesRows(c.want)

@@ -41,8 +41,6 @@ type catalogueList struct {
 	Action   string
 }
 
-const catalogueTarget = "#catalogue"
-
 func showCatalogue(v *visit) error {
 	entries, err := v.catalogue()
 	if err != nil {

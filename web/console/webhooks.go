@@ -116,7 +116,9 @@ var choiceFilters = map[string][]struct{ choice, name, value string }{
 	"level": {{"tenant", "level", "tenant"}, {"user", "level", "user"}},
 	"state": {{"on", "enabled", "true"}, {"off", "enabled", "false"}, {"off", "switchedOff", "false"}, {"stopped", "switchedOff", "true"}},
 	"last": {
-		{"succeeded", "lastDelivery", "succeeded"}, {"waiting", "lastDelivery", "waiting"}, {"exhausted", "lastDelivery", "exhausted"},
+		{"succeeded", "lastDelivery", "succeeded"},
+		{"waiting", "lastDelivery", "waiting"},
+		{"exhausted", "lastDelivery", "exhausted"},
 		{"never", "lastDelivery", "never"},
 	},
 	"share": {{"all", "minSuccessShare", "1"}, {"some", "maxSuccessShare", "0.999999"}, {"half", "maxSuccessShare", "0.5"}, {"none", "maxSuccessShare", "0"}},
