@@ -149,7 +149,7 @@ func (d *Dispatcher) probe(p *probe) {
 	event, err := SampleFor(d.catalog, &w.Triggers[0])
 	var a answer
 	if err == nil {
-		_, a, err = d.try(d.sending, p.entry, event, p.state.NextAt)
+		_, a, err = d.send(d.sending, d.directory.targetOf(p.entry), event, p.state.NextAt)
 	}
 	switch {
 	case err != nil: // there is no sample that its trigger hears

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/triggers"
+	"portalhook/web"
 )
 
 func TestOverview(t *testing.T) {
@@ -129,6 +131,64 @@ func TestWebhookSummaries(t *testing.T) {
 	a = e.call(t, "GET", "/api/v1/webhooks?include=everything", "")
 	require.Equal(t, http.StatusBadRequest, a.status)
 	require.Equal(t, "include", a.problem(t)["field"])
+}
+
+// TestWebhooksByFate sorts and filters by what summaries tell, page by page.
+func TestWebhooksByFate(t *testing.T) {
+	e := newEdge(t, func(c *web.Config) { c.Retention = 36 * time.Hour })
+	for _, name := range []string{"idle", "good", "poor", "bad"} {
+		e.create(t, `{"name":"`+name+`","url":"https://a.example.com/`+name+`","eventTypes":["/items/`+name+`","/"]}`)
+	}
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	e.last = map[uint32]*delivery.LastAttempt{
+		2: {At: at, State: delivery.Succeeded}, 3: {At: at.Add(time.Minute), State: delivery.Waiting}, 4: {At: at.Add(-time.Minute), State: delivery.Exhausted},
+	}
+	e.totals = []delivery.WebhookTotal{
+		{Webhook: 2, HourCounts: delivery.HourCounts{Attempts: 2, Succeeded: 2}},
+		{Webhook: 3, HourCounts: delivery.HourCounts{Attempts: 10, Succeeded: 9, Failed: 1}},
+		{Webhook: 4, HourCounts: delivery.HourCounts{Attempts: 2, Failed: 2}},
+	}
+	for query, want := range map[string]string{
+		"sort=lastDelivery":                              "idle bad good poor",
+		"sort=-lastDelivery":                             "poor good bad idle",
+		"sort=successShare":                              "idle bad poor good",
+		"sort=-successShare":                             "good poor bad idle",
+		"sort=trigger":                                   "bad good idle poor",
+		"sort=name&lastDelivery=never,waiting":           "idle poor",
+		"sort=name&minSuccessShare=0.9":                  "good poor",
+		"sort=name&maxSuccessShare=0.9":                  "bad poor",
+		"sort=name&maxSuccessShare=1&name=oo":            "good poor",
+		"sort=-lastDelivery&nameIs=GOOD":                 "good",
+		"sort=name&nameIs=goo":                           "",
+		"sort=name&urlIs=https://A.example.com/bad":      "bad",
+		"sort=name&switchedOff=true":                     "",
+		"sort=name&createdFrom=2099-01-01T00:00:00Z":     "",
+		"sort=name&createdTo=2099-01-01T00:00:00Z":       "bad good idle poor",
+		"sort=-successShare&createdTo=2020-01-01T00:00Z": "400",
+	} {
+		var names []string
+		back := ""
+		for a := e.call(t, "GET", "/api/v1/webhooks?limit=1&"+query, ""); ; a = e.follow(t, back) {
+			if a.status != http.StatusOK {
+				names = append(names, fmt.Sprint(a.status))
+				break
+			}
+			for _, row := range a.json(t)["data"].([]any) {
+				names = append(names, row.(map[string]any)["name"].(string))
+				require.NotContains(t, row, "summary")
+			}
+			if !strings.Contains(a.body, `"next"`) {
+				break
+			}
+			if len(names) == 2 {
+				first := e.follow(t, href(t, a, "prev"))
+				require.Equal(t, names[0], first.json(t)["data"].([]any)[0].(map[string]any)["name"], query)
+			}
+			back = href(t, a, "next")
+		}
+		require.Equal(t, want, strings.Join(names, " "), query)
+	}
+	require.JSONEq(t, `{"retentionSeconds":129600,"maxWebhooks":100,"maxWebhooksPerOwner":150}`, e.call(t, "GET", "/api/v1/settings", "").body)
 }
 
 // text is a part of an answer as JSON again.

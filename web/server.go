@@ -60,6 +60,8 @@ type Config struct {
 	Targets triggers.Targets
 	// MaxWebhooks and MaxWebhooksPerOwner are the directory's bounds, which refusals name; 0 is the default below.
 	MaxWebhooks, MaxWebhooksPerOwner int
+	// Retention is how long history is kept.
+	Retention time.Duration
 	// ManagementRateLimit bounds how often users may call everything but POST /events. The zero value is no bound.
 	ManagementRateLimit RateLimit
 	// PublicURL is the address under which clients see the server. Its path is a prefix of every path served. Nil: links are built
@@ -152,6 +154,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
 		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
 
+		{method: http.MethodGet, path: "/api/v1/settings", allowed: admin | user | viewer, handle: s.getSettings},
 		{method: http.MethodGet, path: "/api/v1/tenants", allowed: operator, handle: s.listTenants},
 		{method: http.MethodPost, path: "/api/v1/tenants", allowed: operator, handle: s.createTenant},
 		{method: http.MethodGet, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.getTenant},
@@ -170,6 +173,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPatch, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.patchReceiver},
 		{method: http.MethodDelete, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.deleteReceiver},
 		{method: http.MethodGet, path: "/api/v1/receivers/:receiver/requests", allowed: admin | user, handle: s.listArrivals},
+		{method: http.MethodPost, path: "/api/v1/receivers/:receiver/actions/sample", allowed: admin | user, handle: s.sampleReceiver},
 		// What the console asks of the API is logged as a request of its own.
 		{method: http.MethodGet, path: "/console", allowed: anyone, handle: s.serveConsole, quiet: true},
 		{method: http.MethodGet, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},

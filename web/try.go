@@ -20,6 +20,8 @@ type Tester interface {
 	// Test sends an event to where a webhook points now, stores nothing, and returns when the attempt has ended. Its errors are
 	// triggers.ErrNotFound, *triggers.FieldError, *delivery.Overload, and that of a context which ended before anything was sent.
 	Test(ctx context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error)
+	// TestDraft sends an event to where a webhook would point that is stored nowhere, and else does as Test.
+	TestDraft(ctx context.Context, draft *triggers.Webhook, event *triggers.Event) (*delivery.Trial, error)
 }
 
 // testWebhook sends one event to a webhook, on or off, and answers with the request, the answer and the times they took: 200 whatever

@@ -145,7 +145,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
 		Table: table, Directory: directory, Handshaker: s.dispatcher, Reachability: config.reachability,
 		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
-		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
+		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, Retention: config.retention,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
 		Checks: []web.Check{

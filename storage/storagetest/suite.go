@@ -19,6 +19,7 @@ type Store interface {
 	deliverytest.Store
 	delivery.RecoveryStore
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
+	WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error)
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
 	AddAPIKey(ctx context.Context, key triggers.APIKey) error
 	RevokeAPIKey(ctx context.Context, tenant uint32, id string) error

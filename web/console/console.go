@@ -85,6 +85,8 @@ func (c *Console) parts() []feature {
 		c.webhooks(),
 		c.events(),
 		c.routes(),
+		c.catalogueFeature(),
+		c.receiversFeature(),
 		c.keys(),
 		c.settings(),
 		c.audit(),
