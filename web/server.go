@@ -97,6 +97,7 @@ type Server struct {
 	echo     *echo.Echo
 	http     *http.Server
 	keys     keyring
+	guesses  *guesses
 	tenancy  sync.Mutex // held while a tenant is made or changed
 	naming   sync.Mutex // held while a webhook gets a name where names are unique
 	prefix   string     // of PublicURL's path, without a slash at its end
@@ -226,7 +227,7 @@ var (
 
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, log: config.Log, beat: tailBeat}
+	s := &Server{config: config, log: config.Log, beat: tailBeat, guesses: newGuesses()}
 	s.ending, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -334,6 +335,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP takes the public prefix and doubled slashes out of the path, and hands over to the routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.setSafety(w.Header(), r)
 	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.HasSuffix(r.URL.Path, "/") {
 		r = rerouted(r, s.prefix)
 	}
