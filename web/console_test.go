@@ -29,11 +29,12 @@ func newVisitor(e *edge) *visitor {
 	return &visitor{edge: e, cookies: map[string]string{}, header: http.Header{}}
 }
 
-// told is the head of an answer.
+// told is an answer, with the cookies that it sets.
 type told struct {
 	StatusCode int
 	Header     http.Header
 	cookies    []*http.Cookie
+	body       string
 }
 
 // ask makes a request, and keeps what the answer sets.
@@ -60,7 +61,7 @@ func (v *visitor) ask(method, path string, form url.Values) told {
 	if match := regexp.MustCompile(`name="csrf" content="([^"]+)"`).FindStringSubmatch(w.Body.String()); match != nil {
 		v.token = match[1]
 	}
-	return told{answer.StatusCode, answer.Header, answer.Cookies()}
+	return told{answer.StatusCode, answer.Header, answer.Cookies(), w.Body.String()}
 }
 
 func (v *visitor) signIn(t *testing.T, key string) told {
