@@ -235,8 +235,12 @@ func badly(t *testing.T, w *watched, main string) {
 	}
 	// Keys that are none, at every door.
 	for _, header := range [][]string{
-		{"Authorization", "Bearer " + bad()}, {"Authorization", "Basic " + bad()}, {"Authorization", bad()}, {"X-Esri-Authorization", "Bearer " + bad()},
-		{"Cookie", "portalhook_session=" + bad()}, {"X-Api-Key", bad()},
+		{"Authorization", "Bearer " + bad()},
+		{"Authorization", "Basic " + bad()},
+		{"Authorization", bad()},
+		{"X-Esri-Authorization", "Bearer " + bad()},
+		{"Cookie", "portalhook_session=" + bad()},
+		{"X-Api-Key", bad()},
 	} {
 		for _, path := range []string{"/api/v1/webhooks", "/api/core/webhooks", "/sharing/rest/portals/self?f=json", "/sharing/rest/portals/self", "/server/admin/services/webhooks?f=json", "/console/webhooks"} {
 			w.ask(t, "the answer to a wrong key", "GET", path, "", "", header...)
