@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -70,9 +71,7 @@ func TestCase35Canaries(t *testing.T) {
 	plain := c.draw("a secret that is sent in a header", "the receiver")
 	hook := func(name, url string, members map[string]any) string {
 		whole := map[string]any{"name": name, "url": url + inQuery, "enabled": true, "eventTypes": []string{"/items", "/users"}, "retry": "once"}
-		for member, value := range members {
-			whole[member] = value
-		}
+		maps.Copy(whole, members)
 		return w.api(t, "", "POST", "/api/v1/webhooks", whole)["id"].(string)
 	}
 	main := hook("main", echo.URL, map[string]any{"secret": secret, "encryptedHeaders": map[string]string{"authorization": header}})
