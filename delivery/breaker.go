@@ -79,6 +79,21 @@ func (b *breaker) trip(openFor time.Duration, now time.Time) {
 	*b = breaker{open: true, openFor: openFor, until: now.Add(openFor)}
 }
 
+// shift moves all dates, since the clock that they were told by was set.
+func (b *breaker) shift(by time.Duration) {
+	if b.open {
+		b.until = b.until.Add(by)
+	}
+	slices := int64(by / breakerBucketWidth)
+	before := b.buckets
+	b.buckets = [breakerBuckets]breakerBucket{}
+	for _, bucket := range before {
+		if bucket.slice += slices; bucket.slice >= 0 && bucket.succeeded+bucket.failed > 0 {
+			b.buckets[bucket.slice%breakerBuckets] = bucket
+		}
+	}
+}
+
 func (b *breaker) bucket(now time.Time) *breakerBucket {
 	slice := now.UnixNano() / int64(breakerBucketWidth)
 	bucket := &b.buckets[slice%breakerBuckets]

@@ -75,6 +75,16 @@ func (d *Dispatcher) followClock() {
 		return
 	}
 	d.log.Warn("the clock was set", "by", step)
+	d.mu.Lock()
+	for _, h := range d.shares.hosts {
+		h.breaker.shift(step)
+	}
+	d.directory.byKey.each(func(e *entry) {
+		if e.lane != nil {
+			e.lane.shift(step)
+		}
+	})
+	d.mu.Unlock()
 	shifter, ok := d.queue.(Shifter)
 	if !ok {
 		return

@@ -76,6 +76,16 @@ func (l *lane) adapt(r result, now time.Time) {
 	}
 }
 
+// shift moves all dates, since the clock that they were told by was set.
+func (l *lane) shift(by time.Duration) {
+	if !l.hold.IsZero() {
+		l.hold = l.hold.Add(by)
+	}
+	if !l.rate.filled.IsZero() {
+		l.rate.filled = l.rate.filled.Add(by)
+	}
+}
+
 // bucket spreads a webhook's limit a minute evenly: in any minute no more than the limit and what falls due in one second, at least one, may
 // be taken from it. The zero value is no limit.
 type bucket struct {

@@ -42,6 +42,7 @@ type target struct {
 	inside   bool
 	schedule Schedule
 	timeout  time.Duration
+	policy   *triggers.DeactivationPolicy // by which it is switched off; nil: the standard rule
 	// headers are the custom ones, under the spelling they go out with; overridden tells which of ours they replace.
 	headers    [][2]string
 	overridden map[string]bool

@@ -64,18 +64,28 @@ func (d *Dispatcher) Test(ctx context.Context, tenant uint32, webhook triggers.W
 	if err != nil {
 		return nil, err
 	}
+	t, a, err := d.try(ctx, e, event, asked)
+	if err != nil {
+		return nil, err
+	}
+	d.metrics.tested(a)
+	return t, nil
+}
+
+// try sends one event to where a webhook points now; see Test. The error is the *triggers.FieldError of an event that lacks what its
+// operation needs.
+func (d *Dispatcher) try(ctx context.Context, e *entry, event *triggers.Event, asked time.Time) (*Trial, answer, error) {
 	to := d.directory.targetOf(e)
 	at := d.clock.Now().Truncate(time.Millisecond)
 	body, err := payload.Render(event, at)
 	if err != nil {
-		return nil, err
+		return nil, answer{}, err
 	}
 	t := &Trial{ID: trialPrefix + strings.ToLower(rand.Text()), Revision: to.revision, BuiltAt: at}
 	t.Events = []payload.Event{{EventID: cmp.Or(event.EventID, t.ID), Source: event.Source, URI: event.URI, Body: body}}
 	a := d.sender.send(ctx, to, &shipment{name: t.ID, revision: &t.Revision, builtAt: at, events: t.Events, dueAt: asked})
-	d.metrics.tested(a)
 	t.Attempt = *a.attempt
-	return t, nil
+	return t, a, nil
 }
 
 // whileSending is ctx, ended too when a shutdown runs out of time. Release it.

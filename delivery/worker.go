@@ -123,8 +123,11 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	case !to.webhook.Enabled:
 		d.settler.put(j.settlement(Waiting, j.dueAt, "the webhook is off"))
 		return result{}, false
-	case j.tries == 0 && now.Before(j.builtAt.Add(to.schedule.First())):
-		d.settler.put(j.settlement(Waiting, j.builtAt.Add(to.schedule.First()), "the first attempt is not due"))
+	}
+	// Without a first wait nothing is early, though the clock was set back since the bytes were built; with one, that makes it no longer.
+	if first := to.schedule.First(); j.tries == 0 && first > 0 && now.Before(j.builtAt.Add(first)) {
+		wait := min(j.builtAt.Add(first).Sub(now), first)
+		d.settler.put(j.settlement(Waiting, now.Add(wait), "the first attempt is not due"))
 		return result{}, false
 	}
 	a := d.sender.send(d.sending, to, &j.shipment)
@@ -148,7 +151,7 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 		return j.settlement(Waiting, ended.Add(pause), a.reason), pause
 	}
 	settlement := j.settlement(Succeeded, time.Time{}, a.reason)
-	settlement.Attempt = a.attempt
+	settlement.Attempt, settlement.Policy = a.attempt, to.policy
 	if a.outcome == Delivered {
 		return settlement, 0
 	}
@@ -157,6 +160,7 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 		settlement.State, settlement.DueAt = Waiting, ended.Add(wait)
 	} else {
 		settlement.State = Exhausted
+		settlement.Notice = d.exhaustion(j, to.webhook, &settlement)
 	}
 	return settlement, a.retryAfter
 }
@@ -164,7 +168,7 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 // afterEnd is what is to be done when the end of an attempt is recorded; nil for nothing.
 func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded bool) {
 	failed := s.Attempt != nil && s.State != Succeeded && s.Attempt.Outcome.Charged()
-	if !failed && !to.webhook.Ordered {
+	if !failed && s.Notice == nil && !to.webhook.Ordered {
 		return nil
 	}
 	ended := *s
@@ -178,8 +182,8 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 		if failed {
 			d.failures.note(j.entry, failure{at: ended.Attempt.ended(), quiet: j.isNotice()})
 		}
-		if ended.State == Exhausted && !j.isNotice() {
-			d.notifyExhausted(j, to.webhook, &ended)
+		if ended.Notice != nil {
+			d.tellSoon()
 		}
 	}
 }

@@ -132,7 +132,7 @@ func newRulebook() *rulebook {
 }
 
 // readOnly are the members that a PUT may repeat.
-var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "oldSecretsValidUntil", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
+var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "enabledReason", "enabledAt", "oldSecretsValidUntil", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
 
 // bodiless are the operations that take no body, or an empty object.
 var bodiless = []string{"enableWebhook", "disableWebhook", "resendDelivery", "pauseRecovery", "resumeRecovery", "cancelRecovery"}

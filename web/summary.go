@@ -34,9 +34,8 @@ func (s *Server) summaries(ctx context.Context, include string, page []*triggers
 	return found, nil
 }
 
-// appendSummed writes a webhook with its summary behind the other members.
-func appendSummed(dst []byte, w *triggers.Webhook, summary *delivery.WebhookSummary) []byte {
-	row := appendWebhook(dst, w)
+// appendSummary writes a webhook's summary behind its other members.
+func appendSummary(row []byte, summary *delivery.WebhookSummary) []byte {
 	o := &object{buf: row[:len(row)-1], after: true}
 	o.object("summary", func(o *object) {
 		counts := &summary.Counts

@@ -58,12 +58,17 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
+	health, err := s.healthOf(c.Request().Context(), page...)
+	if err != nil {
+		return err
+	}
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte {
+		row := s.appendWithHealth(dst, page[i], health[page[i].Key])
 		if summaries == nil {
-			return appendWebhook(dst, page[i])
+			return row
 		}
-		return appendSummed(dst, page[i], &summaries[i])
+		return appendSummary(row, &summaries[i])
 	})
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())

@@ -183,6 +183,17 @@ func testShiftDue(f *fixture) {
 	f.clock.Advance(-time.Hour)
 	require.NoError(f, f.store.ShiftDue(f.Context(), -25*time.Hour))
 	f.claimOne()
+
+	off := f.webhook("off", "/items")
+	off.Enabled = false
+	f.create(off)
+	p := delivery.Probing{Tries: 1, At: f.clock.Now(), Outcome: delivery.Refused, NextAt: f.clock.Now().Add(time.Hour)}
+	require.NoError(f, f.store.NoteProbe(f.Context(), off.Key, p))
+	require.NoError(f, f.store.ShiftDue(f.Context(), time.Hour))
+	p.At, p.NextAt = p.At.Add(time.Hour), p.NextAt.Add(time.Hour)
+	health, err := f.store.Health(f.Context(), off.Key)
+	require.NoError(f, err)
+	require.Equal(f, p, health[off.Key].Probe)
 }
 
 func testShiftIntervals(f *fixture) {

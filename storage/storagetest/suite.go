@@ -65,6 +65,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"another portal URL revises the tenant's webhooks", testTenantURL},
 		{"keys are added and revoked", testAPIKeys},
 		{"changes are noted with what they change", testAudit},
+		{"a change is stored with what is to be told of it", testTold},
 		{"changes are filtered and paged", testAuditPages},
 		{"changes outlive history", testAuditRetained},
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},

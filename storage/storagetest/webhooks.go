@@ -20,6 +20,7 @@ func (f *fixture) full() *triggers.Webhook {
 	w := f.webhook("Réunion \"quoted\"", "/", "/items/*/share", "/users/{ann,bob}/signIn", "com.qlik.v1.app.created")
 	w.Description, w.URL, w.Enabled = "what it is for", "https://receiver.example.com/hook?a=1&b=%20", false
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "five failures", "FAILURES", f.clock.Now().Add(-time.Hour)
+	w.Probe, w.EnabledReason, w.EnabledAt = true, "a probe was answered 200 OK", f.clock.Now().Add(-2*time.Hour)
 	w.Level, w.OwnerID = triggers.UserLevel, "owner"
 	require.NoError(f, w.SetFilter(`id eq "x"`))
 	w.Headers = []triggers.Header{{Name: "X-Env", Value: triggers.NewSecret("prod")}, {Name: "X-Empty"}}
@@ -108,6 +109,7 @@ func testWebhookRevision(f *fixture) {
 			w.Schedule = &triggers.Schedule{State: triggers.ScheduleDisabled, Frequency: "day", Interval: 1}
 		}, false},
 		{"challenge", func(w *triggers.Webhook) { w.CRCCheck = true }, false},
+		{"probe", func(w *triggers.Webhook) { w.Probe = true }, false},
 	} {
 		before := w.Revision
 		test.change(w)
