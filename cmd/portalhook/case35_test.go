@@ -46,6 +46,24 @@ func (r *telltale) all() []byte {
 	return append([]byte(nil), r.got...)
 }
 
+// safeText is what several write to.
+type safeText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *safeText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *safeText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 const answers = "the answer to "
 
 // Secrets are unreadable wherever they are not asked for: a server at its most talkative is given one of every kind, on every surface, well and badly, and
@@ -155,14 +173,27 @@ func TestCase35Canaries(t *testing.T) {
 	require.NotEmpty(t, c.found["file backup copy.db #1"])
 	require.NotEmpty(t, c.found["file export webhooks.json #1"])
 
-	// A stop, another start with a drawn key, and a crash.
+	// A stop, another start, with a drawn key and through a proxy that refuses, and a crash.
+	var proxied safeText
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Proxy-Authorization"), "Basic "), ",")
+		name, _ := base64.StdEncoding.DecodeString(who)
+		_, _ = proxied.Write(name)
+		http.Error(w, "not "+string(name)+" "+who, http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(refusing.Close)
 	w.end(t, syscall.SIGTERM)
 	c.seeFiles(t, "after the stop", folder, "portalhook.db.key")
-	second := c.watch(t, t.TempDir(), "")
+	second := c.watch(t, t.TempDir(), "", "--egress-proxy", "http://user:"+c.draw("an egress proxy's password")+"@"+refusing.Listener.Addr().String())
 	out, err := os.ReadFile(second.out)
 	require.NoError(t, err)
 	second.key = c.know("a drawn admin key", regexp.MustCompile(`phk_\w+`).FindString(string(out)), "standard output")
 	second.api(t, "", "GET", "/api/v1/api-keys", nil)
+	behind := second.api(t, "", "POST", "/api/v1/webhooks", map[string]any{"name": "behind", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items"}})["id"].(string)
+	told := second.api(t, "", "POST", "/api/v1/webhooks/"+behind+"/actions/test", map[string]any{})
+	require.NotEqual(t, "delivered", told["outcome"], told)
+	require.Contains(t, proxied.String(), "user", "the proxy was told who asks")
+	second.ask(t, "", "GET", "/metrics", "", "")
 	second.end(t, syscall.SIGQUIT)
 	require.Contains(t, string(c.found["the log #2"]), "goroutine ", "it crashed")
 	c.seeFiles(t, "after the crash", second.folder, "portalhook.db.key")
@@ -275,7 +306,8 @@ func badCommands(t *testing.T, w *watched) {
 	w.command(t, []string{"PORTALHOOK_SERVER=ftp://user:" + w.draw("a client's password elsewhere") + "@127.0.0.1:1"}, "keys", "list")
 	folder := "sqlite:" + filepath.Join(t.TempDir(), "x.db")
 	for name, args := range map[string][]string{
-		"an egress proxy's password":  {"--egress-proxy", "http://user:%s@127.0.0.1:1"},
+		"a proxy's password, badly":   {"--egress-proxy", "ftp://user:%s@127.0.0.1:1"},
+		"a proxy's password, worse":   {"--egress-proxy", "http://user:%s@a b:%%zz/"},
 		"a database's password":       {"--store", "postgres://user:%s@127.0.0.1:1/x?sslmode=x"},
 		"another database's password": {"--store", "mysql://user:%s@127.0.0.1:1/x"},
 		"a public URL's password":     {"--public-url", "https://user:%s@a.example.com/"},
