@@ -61,7 +61,6 @@ func (s *Server) createBackup(c echo.Context, key *triggers.APIKey) error {
 	header := c.Response().Header()
 	header.Set("Content-Type", typeSQLite)
 	header.Set("Content-Length", strconv.FormatInt(made.Size, 10))
-	header["X-Content-Type-Options"], header["Cache-Control"] = noSniff, noStore
 	c.Response().WriteHeader(http.StatusOK)
 	connection := http.NewResponseController(c.Response())
 	for err == nil {

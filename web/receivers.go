@@ -35,10 +35,7 @@ func (s *Server) postArrival(c echo.Context, _ *triggers.APIKey) error {
 	if err := told.wait(r.Context().Done(), s.ending.Done()); err != nil {
 		return &problem{Code: codeUnavailable, Index: -1, Detail: "the request or the server ended before the answer was due", cause: err}
 	}
-	header := c.Response().Header()
-	header["Content-Type"] = typeText
-	header["X-Content-Type-Options"] = noSniff
-	header["Cache-Control"] = noStore
+	c.Response().Header()["Content-Type"] = typeText
 	c.Response().WriteHeader(told.status)
 	_, _ = c.Response().Write(told.body()) // the client may be gone: nothing is left to tell it
 	return nil

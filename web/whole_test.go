@@ -107,6 +107,8 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	dispatcher := delivery.New(deliveries)
 	server.Dispatcher, server.Resender, server.Tester, server.Handshaker = dispatcher, dispatcher, dispatcher, dispatcher
 	server.Hosts, server.Tailer = dispatcher, dispatcher
+	recoverer := delivery.NewRecoverer(delivery.RecovererConfig{Store: store, Dispatcher: dispatcher})
+	server.Recoverer = recoverer
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}
@@ -114,7 +116,9 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	w.server, err = web.New(ctx, server)
 	require.NoError(t, err)
 	dispatcher.Start()
+	recoverer.Start()
 	t.Cleanup(func() {
+		recoverer.Stop()
 		// The test's context has ended by now.
 		stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -210,7 +210,7 @@ func checkUserAgent(text string) error {
 func (s *serveCommand) store(log *slog.Logger) (storage.Config, error) {
 	path, ok := strings.CutPrefix(s.Store, "sqlite:")
 	if !ok || path == "" {
-		return storage.Config{}, fmt.Errorf("--store %q is not sqlite:FILE", s.Store)
+		return storage.Config{}, fmt.Errorf("--store %q is not sqlite:FILE", withoutUser(s.Store))
 	}
 	config := storage.Config{Path: path, KeyFile: s.KeyFile, ForgetSecrets: s.ForgetSecrets, Log: log}
 	if config.KeyFile == "" {
@@ -236,7 +236,7 @@ func absoluteURL(flag, text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%s: %q is not a URL such as https://portal.example.com/portal/", flag, text)
+		return nil, fmt.Errorf("%s: %q is not a URL such as https://portal.example.com/portal/", flag, withoutUser(text))
 	}
 	return u, nil
 }
