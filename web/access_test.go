@@ -350,7 +350,11 @@ func TestNobodyGetsInByTheConsole(t *testing.T) {
 			require.NotContains(t, strings.ToLower(mine.body), mark, "%s with the %s", pattern, key)
 			if strings.Contains(path, "{") {
 				tried++
-				require.Contains(t, []int{http.StatusNotFound, http.StatusForbidden}, mine.StatusCode, "%s with the %s", pattern, key)
+				want := []int{http.StatusNotFound, http.StatusForbidden}
+				if path == "/receivers/{receiver}/arrivals" {
+					want = append(want, http.StatusOK) // a piece of a page that is open: it says there that the receiver is gone
+				}
+				require.Contains(t, want, mine.StatusCode, "%s with the %s", pattern, key)
 				require.Equal(t, []any{there.StatusCode, w.alike(there.body)}, []any{mine.StatusCode, w.alike(mine.body)}, "%s with the %s", pattern, key)
 			}
 		}

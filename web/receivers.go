@@ -176,10 +176,6 @@ func (s *Server) deleteReceiver(c echo.Context, key *triggers.APIKey) error {
 // sampleReceiver sends a built-in receiver one event, signed by its secret, as a webhook that points there would be sent it; nothing is stored.
 // It answers as a test of a webhook does.
 func (s *Server) sampleReceiver(c echo.Context, key *triggers.APIKey) error {
-	body, err := readJSON(c.Request())
-	if err != nil {
-		return err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("draw an id: %w", err)
@@ -192,6 +188,10 @@ func (s *Server) sampleReceiver(c echo.Context, key *triggers.APIKey) error {
 		draft.Name, draft.URL, draft.Secret = r.name, r.url, r.secret
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	body, err := readJSON(c.Request()) // not before: whether a receiver is there is not told by how a body is refused
 	if err != nil {
 		return err
 	}
