@@ -6,6 +6,7 @@ GOLANGCI_VERSION := v2.15.0
 TOOLS            := $(CURDIR)/.cache/bin
 GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
+FUZZ             ?= ^Fuzz
 KILLS            ?= 20
 EVENTS           ?= 20000
 ROUNDS           ?= 3
@@ -77,11 +78,17 @@ bench-throughput: ## events a second through the whole way beside plain HTTP
 bench-rows: ## the schema with ROWS rows of history
 	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
 
+# Each package's targets are built once; what they find worth keeping goes to the go command's cache, or with a fault to testdata/fuzz.
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME
-	@set -e; for pkg in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+fuzz: ## every fuzz target for FUZZTIME (make fuzz FUZZTIME=1h FUZZ='^FuzzMatch$$' for an hour of one)
+	@set -e -o pipefail; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; cache=$$(go env GOCACHE)/fuzz; \
+	for dir in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./...); do \
+	  grep -qs '^func Fuzz' $$dir/*_test.go || continue; \
+	  pkg=$$(go list $$dir); go test -c -fuzz=. -o "$$built/test" $$pkg; \
+	  for target in $$(cd $$dir && "$$built/test" -test.list '^Fuzz' | grep -E '$(FUZZ)' || true); do \
+	    echo "$$pkg $$target"; \
+	    ( cd $$dir && "$$built/test" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 100x \
+	      -test.fuzzcachedir "$$cache/$$pkg" ) >"$$built/log" 2>&1 || { cat "$$built/log"; exit 1; }; tail -n 2 "$$built/log" | head -n 1; \
 	  done; \
 	done
 

@@ -37,7 +37,7 @@ type signer struct {
 var serials atomic.Int64
 
 // issue makes a certificate of a year, signed by the issuer, or by itself when there is none.
-func issue(t *testing.T, by *signer, name string, change func(*x509.Certificate)) *signer {
+func issue(t testing.TB, by *signer, name string, change func(*x509.Certificate)) *signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -63,7 +63,7 @@ func authority(c *x509.Certificate) {
 }
 
 // ocspAnswer is what a signer says of a certificate.
-func ocspAnswer(t *testing.T, issuer, by *signer, about *x509.Certificate, change func(*ocsp.Response)) []byte {
+func ocspAnswer(t testing.TB, issuer, by *signer, about *x509.Certificate, change func(*ocsp.Response)) []byte {
 	t.Helper()
 	template := ocsp.Response{
 		Status: ocsp.Good, SerialNumber: about.SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(6 * time.Hour),
@@ -80,7 +80,7 @@ func ocspAnswer(t *testing.T, issuer, by *signer, about *x509.Certificate, chang
 }
 
 // revocationList is the issuer's list with the certificates in it.
-func revocationList(t *testing.T, by *signer, change func(*x509.RevocationList), revoked ...*x509.Certificate) []byte {
+func revocationList(t testing.TB, by *signer, change func(*x509.RevocationList), revoked ...*x509.Certificate) []byte {
 	t.Helper()
 	template := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(6 * time.Hour)}
 	for _, cert := range revoked {

@@ -1,7 +1,9 @@
 package delivery_test
 
 import (
+	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,14 +146,36 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// FuzzRetryAfter: whole seconds are what they say, up to a day, dates count from the answer's own, and everything else is nothing.
 func FuzzRetryAfter(f *testing.F) {
 	for _, text := range []string{"", "1", "-1", "Fri, 31 Dec 1999 23:59:59 GMT", "9223372036854775808", "Sunday, 06-Nov-94 08:49:37 GMT"} {
-		f.Add(text)
+		f.Add(text, "")
+		f.Add(text, "Fri, 31 Dec 1999 23:59:00 GMT")
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got := delivery.RetryAfter(http.Header{"Retry-After": {text}}, time.Now())
-		if got < 0 || got > 24*time.Hour {
-			t.Fatalf("%q: %s", text, got)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text, sent string) {
+		got := delivery.RetryAfter(http.Header{"Retry-After": {text}, "Date": {sent}}, now)
+		require.True(t, got >= 0 && got <= 24*time.Hour, got)
+		text = strings.TrimSpace(text)
+		from := now
+		if at, err := http.ParseTime(sent); err == nil {
+			from = at
+		}
+		switch at, err := http.ParseTime(text); {
+		case text != "" && strings.Trim(text, "0123456789") == "":
+			seconds, ok := new(big.Int).SetString(text, 10)
+			require.True(t, ok)
+			want := time.Duration(24 * 60 * 60)
+			if seconds.IsInt64() {
+				want = min(time.Duration(seconds.Int64()), want)
+			}
+			require.Equal(t, want*time.Second, got)
+		case err != nil:
+			require.Zero(t, got)
+		case at.Before(from):
+			require.Zero(t, got)
+		default:
+			require.Equal(t, min(at.Sub(from), 24*time.Hour), got)
 		}
 	})
 }

@@ -116,7 +116,7 @@ func TestDripping(t *testing.T) {
 		"stops in the middle":      {head("/api/v1/events", "application/json", "Content-Length: 100") + `{"uri":`, "", time.Second, "HTTP/1.1 408 "},
 		"drips a webhook":          {head("/api/v1/webhooks", "application/json", "Content-Length: 1000"), " ", time.Second, "HTTP/1.1 408 "},
 		"drips a form":             {head("/sharing/rest/generateToken?f=json", "application/x-www-form-urlencoded", "Content-Length: 1000"), "a", time.Second, `"code":408`},
-		"drips a form to the door": {head("/console/sign-in", "application/x-www-form-urlencoded", "Content-Length: 1000"), "a", time.Second, "HTTP/1.1 4"},
+		"drips a form to the door": {head("/console/login", "application/x-www-form-urlencoded", "Content-Length: 1000"), "a", time.Second, "HTTP/1.1 4"},
 		"drips an arrival":         {head("/receiver/x", "application/json", "Content-Length: 1000"), "a", time.Second, "HTTP/1.1 408 "},
 		"drips without a key":      {"POST /api/v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", " ", time.Second, "HTTP/1.1 401 "},
 		"drips to where nothing is": {

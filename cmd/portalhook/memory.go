@@ -35,14 +35,14 @@ func memoryOf(read func(string) ([]byte, error)) int64 {
 	if text, err := read("/proc/meminfo"); err == nil {
 		for line := range strings.Lines(string(text)) {
 			if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemTotal:" && fields[2] == "kB" {
-				if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-					machine = kib << 10
+				if kib, err := strconv.ParseInt(fields[1], 10, 53); err == nil {
+					machine = max(kib, 0) << 10
 				}
 			}
 		}
 	}
 	if text, err := read("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (machine == 0 || limit < machine) {
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && limit > 0 && (machine == 0 || limit < machine) {
 			return limit
 		}
 	}
