@@ -6,7 +6,7 @@ GOLANGCI_VERSION := v2.15.0
 TOOLS            := $(CURDIR)/.cache/bin
 GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
-FUZZ             ?= ^Fuzz
+FUZZ             ?= Fuzz[A-Za-z]*
 KILLS            ?= 20
 EVENTS           ?= 20000
 ROUNDS           ?= 3
@@ -78,19 +78,22 @@ bench-throughput: ## events a second through the whole way beside plain HTTP
 bench-rows: ## the schema with ROWS rows of history
 	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
 
-# Each package's targets are built once; what they find worth keeping goes to the go command's cache, or with a fault to testdata/fuzz.
+# Each package's targets are built once, and run one to a core, or one on all cores when there is one only. What they find worth keeping
+# goes to the go command's cache, what is a fault to testdata/fuzz.
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (make fuzz FUZZTIME=1h FUZZ='^FuzzMatch$$' for an hour of one)
-	@set -e -o pipefail; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; cache=$$(go env GOCACHE)/fuzz; \
-	for dir in $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./...); do \
-	  grep -qs '^func Fuzz' $$dir/*_test.go || continue; \
-	  pkg=$$(go list $$dir); go test -c -fuzz=. -o "$$built/test" $$pkg; \
-	  for target in $$(cd $$dir && "$$built/test" -test.list '^Fuzz' | grep -E '$(FUZZ)' || true); do \
-	    echo "$$pkg $$target"; \
-	    ( cd $$dir && "$$built/test" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 100x \
-	      -test.fuzzcachedir "$$cache/$$pkg" ) >"$$built/log" 2>&1 || { cat "$$built/log"; exit 1; }; tail -n 2 "$$built/log" | head -n 1; \
-	  done; \
-	done
+fuzz: ## every fuzz target for FUZZTIME; an hour of one: make fuzz FUZZTIME=1h FUZZ=FuzzMatch
+	@set -e -o pipefail; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; cores=$$(nproc); \
+	for dir in $$(go list -f '{{.Dir}}' ./...); do \
+	  grep -Eqs '^func ($(FUZZ))\(f' $$dir/*_test.go || continue; \
+	  program=$$built/$$(go list $$dir | tr / .); go test -c -fuzz=. -o $$program $$dir; \
+	  grep -Ehos '^func ($(FUZZ))\(f' $$dir/*_test.go | sed -E "s|^func (.*)\(f|$$dir $$program \1|" >>$$built/targets; \
+	done; \
+	test -s $$built/targets || { echo 'no fuzz target is called $(FUZZ)'; exit 1; }; \
+	each=1; if [ $$(wc -l <$$built/targets) = 1 ]; then each=$$cores; fi; \
+	export each cache=$$(go env GOCACHE)/fuzz; \
+	xargs -P $$cores -L 1 bash -c 'cd $$0 && log=$$1.$$2.log && if $$1 -test.run "^$$" -test.fuzz "^$$2$$" -test.fuzztime $(FUZZTIME) \
+	    -test.fuzzminimizetime 100x -test.parallel $$each -test.fuzzcachedir $$cache/$$(basename $$1) >$$log 2>&1; \
+	  then echo "$$(basename $$1) $$2: $$(grep execs: $$log | tail -n 1)"; else echo "$$(basename $$1) $$2 FAILED"; cat $$log; exit 255; fi' <$$built/targets
 
 .PHONY: torture
 torture: ## kill the server KILLS times in the middle of EVENTS events and account for every one

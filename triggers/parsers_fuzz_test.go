@@ -159,8 +159,7 @@ func FuzzLines(f *testing.F) {
 		bad := -1
 		var values [][]byte
 		for line := range bytes.SplitSeq(body, []byte{'\n'}) {
-			line = bytes.Trim(line, " \t\r")
-			if len(line) == 0 {
+			if len(bytes.TrimSpace(line)) == 0 {
 				continue
 			}
 			values = append(values, line)
