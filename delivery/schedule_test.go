@@ -14,7 +14,8 @@ import (
 	"portalhook/triggers"
 )
 
-func TestSchedules(t *testing.T) {
+// TestCase14Schedules holds every profile to its waits, one by one.
+func TestCase14Schedules(t *testing.T) {
 	cases := []struct {
 		name     string
 		retry    triggers.Retry
@@ -79,7 +80,8 @@ func TestPatience(t *testing.T) {
 	require.Equal(t, 5*time.Minute, wait, "the floor shortens nothing")
 }
 
-func TestNextIsNeverEarlyAndNeverMuchTooLate(t *testing.T) {
+// TestCase14NeverEarlyAndNeverMuchTooLate holds each wait to its base or what the receiver asks for, and a fifth more at most.
+func TestCase14NeverEarlyAndNeverMuchTooLate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		waits := rapid.SliceOfN(rapid.Int64Range(0, int64(24*time.Hour)), 1, 20).Draw(t, "waits")
 		list := make([]time.Duration, len(waits))
@@ -110,7 +112,8 @@ func TestNextIsNeverEarlyAndNeverMuchTooLate(t *testing.T) {
 	})
 }
 
-func TestRetryAfter(t *testing.T) {
+// TestCase15RetryAfter reads seconds, dates, nonsense and more than a day.
+func TestCase15RetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	date := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	cases := []struct {

@@ -158,7 +158,7 @@ func TestHostileBodies(t *testing.T) {
 }
 
 // What is strange and yet JSON reaches the receiver as it came: numbers of any size in every spelling, names of any kind, in their order.
-func TestStrangeValuesArriveAsTheyCame(t *testing.T) {
+func TestCase39ValuesArriveAsTheyCame(t *testing.T) {
 	url, got := newReceiver(t, http.StatusOK)
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "w", "url": url, "eventTypes": []string{"/items"}, "enabled": true})
