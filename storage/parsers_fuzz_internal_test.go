@@ -22,7 +22,7 @@ func FuzzParseTimes(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, int64(1<<62), int64(-1))
 	f.Fuzz(func(t *testing.T, blob []byte, first, second int64) {
 		require.LessOrEqual(t, len(parseTimes(blob)), len(blob))
-		const most = int64(1) << 50 // beyond any date
+		const most = int64(1) << 50                                                          // beyond any date
 		want := []time.Time{time.UnixMilli(first%most | 1), time.UnixMilli(second%most | 1)} // none is 1970's first moment, which stands for none
 		got := parseTimes(appendTimes(nil, want))
 		require.Len(t, got, 2)
@@ -53,7 +53,7 @@ func FuzzReadSegment(f *testing.F) {
 			if n <= 0 {
 				break
 			}
-			event += triggers.ID(step) //nolint:gosec // as it comes
+			event += triggers.ID(step)
 			if binary.LittleEndian.Uint32(rest) == uint32(hash) && (len(want) == 0 || want[len(want)-1] != event) {
 				want = append(want, event)
 			}

@@ -16,8 +16,13 @@ import (
 // FuzzParseTargets holds an allow-list to a naive reading of its entries, one by one: an address or a host is admitted when one of them names it.
 func FuzzParseTargets(f *testing.F) {
 	for _, seed := range [][3]string{
-		{"127.0.0.0/8,intranet", "127.0.0.1", "INTRANET"}, {"::ffff:10.0.0.0/104", "10.1.2.3", "10.1.2.3"}, {"::ffff:0:0/90", "1.2.3.4", "x"},
-		{" fe80::1%eth0 ", "fe80::1", "fe80::1"}, {"10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1"}, {"0/0,,a.b.", "1.1.1.1", "a.b"}, {"2130706433", "127.0.0.1", "2130706433"},
+		{"127.0.0.0/8,intranet", "127.0.0.1", "INTRANET"},
+		{"::ffff:10.0.0.0/104", "10.1.2.3", "10.1.2.3"},
+		{"::ffff:0:0/90", "1.2.3.4", "x"},
+		{" fe80::1%eth0 ", "fe80::1", "fe80::1"},
+		{"10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1"},
+		{"0/0,,a.b.", "1.1.1.1", "a.b"},
+		{"2130706433", "127.0.0.1", "2130706433"},
 		{"a_b.example,xn--bcher-kva.example", "::", "A_B.example"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
@@ -30,7 +35,7 @@ func FuzzParseTargets(f *testing.F) {
 			return
 		}
 		addr, errAddr := netip.ParseAddr(address)
-		wantHost, wantAddr := false, false
+		wantHost, wantAddr, lowered := false, false, strings.ToLower(host)
 		for _, entry := range entries {
 			entry = strings.TrimSpace(entry)
 			prefix, err := netip.ParsePrefix(entry)
@@ -39,7 +44,7 @@ func FuzzParseTargets(f *testing.F) {
 				prefix, err = netip.PrefixFrom(single, single.BitLen()), nil
 			}
 			if err != nil {
-				wantHost = wantHost || entry != "" && strings.ToLower(entry) == strings.ToLower(host)
+				wantHost = wantHost || entry != "" && strings.ToLower(entry) == lowered
 				require.False(t, strings.Trim(entry, "0123456789.xX") == "" && entry != "", "no spelling of an address is taken for a name: %q", entry)
 				continue
 			}

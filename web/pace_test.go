@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
@@ -71,7 +70,7 @@ func (s *slow) drip(piece string, times int, wait time.Duration) error {
 		if _, err := io.WriteString(s, piece); err != nil {
 			return err
 		}
-		time.Sleep(wait)
+		<-time.After(wait)
 	}
 	return nil
 }
@@ -90,8 +89,9 @@ func served(t *testing.T, look func(t *testing.T, e *edge, to *pipes), change ..
 		ended := make(chan error, 1)
 		go func() { ended <- e.server.Serve(to) }()
 		defer func() {
-			assert.NoError(t, e.server.Shutdown(context.WithoutCancel(t.Context())))
-			assert.NoError(t, <-ended)
+			if err := errors.Join(e.server.Shutdown(context.WithoutCancel(t.Context())), <-ended); err != nil {
+				t.Error(err)
+			}
 		}()
 		look(t, e, to)
 	})
@@ -126,6 +126,7 @@ func TestDripping(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			served(t, func(t *testing.T, e *edge, to *pipes) {
+				t.Helper()
 				client := to.dial()
 				_, err := io.WriteString(client, c.head)
 				require.NoError(t, err)
@@ -161,7 +162,7 @@ func TestSlowAndHonest(t *testing.T) {
 					return err
 				}
 				rest = rest[n:]
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			return nil
 		},
@@ -175,7 +176,7 @@ func TestSlowAndHonest(t *testing.T) {
 					return err
 				}
 				rest = rest[n:]
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			_, err := io.WriteString(client, "0\r\n\r\n")
 			return err
@@ -183,6 +184,7 @@ func TestSlowAndHonest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			served(t, func(t *testing.T, e *edge, to *pipes) {
+				t.Helper()
 				client := to.dial()
 				require.NoError(t, send(client))
 				require.Contains(t, <-client.answer, "HTTP/1.1 202 ")
@@ -195,11 +197,12 @@ func TestSlowAndHonest(t *testing.T) {
 // TestUnreadAnswer sees that an answer which nobody takes does not keep the server for ever.
 func TestUnreadAnswer(t *testing.T) {
 	served(t, func(t *testing.T, _ *edge, to *pipes) {
+		t.Helper()
 		here, there := net.Pipe()
 		to.dialled <- there
 		_, err := io.WriteString(here, "GET /api/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
 		require.NoError(t, err)
-		time.Sleep(time.Hour) // without reading a byte
+		<-time.After(time.Hour) // without reading a byte
 		said, err := io.ReadAll(here)
 		require.NoError(t, err)
 		require.Less(t, len(said), 8<<10, "no more than the buffer that stood in the pipe")
@@ -233,6 +236,7 @@ func TestWorkOutlastsReading(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			served(t, func(t *testing.T, e *edge, to *pipes) {
+				t.Helper()
 				id := e.create(t, hook)
 				client := to.dial()
 				_, err := fmt.Fprintf(client, "POST /api/v1/webhooks/%s/actions/test HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer %s\r\n%s", id, adminKey, rest)

@@ -91,8 +91,12 @@ func FuzzCursors(f *testing.F) {
 // hops said.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range [][4]string{
-		{"10.0.0.1:1", "1.2.3.4, 10.0.0.2", "https", "hooks.example.com"}, {"192.0.2.1:1", "1.2.3.4", "https", "evil.example.com"}, {"10.0.0.1:1", "x,,1.2.3.4:80", "javascript", "a, b"},
-		{"[fe80::1%eth0]:1", "::ffff:10.0.0.1", "http,https", "\"<>"}, {"", "", "", ""}, {"10.0.0.1:1", "[::1]:80", "ftp", "a b"},
+		{"10.0.0.1:1", "1.2.3.4, 10.0.0.2", "https", "hooks.example.com"},
+		{"192.0.2.1:1", "1.2.3.4", "https", "evil.example.com"},
+		{"10.0.0.1:1", "x,,1.2.3.4:80", "javascript", "a, b"},
+		{"[fe80::1%eth0]:1", "::ffff:10.0.0.1", "http,https", "\"<>"},
+		{"", "", "", ""},
+		{"10.0.0.1:1", "[::1]:80", "ftp", "a b"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
@@ -248,7 +252,7 @@ func FuzzLists(f *testing.F) {
 		}
 		if !strings.ContainsAny(text, "{}") {
 			var want []string
-			for _, item := range strings.Split(text, ",") {
+			for item := range strings.SplitSeq(text, ",") {
 				if strings.TrimSpace(item) != "" {
 					want = append(want, item)
 				}

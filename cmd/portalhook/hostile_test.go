@@ -168,7 +168,9 @@ func TestCase39ValuesArriveAsTheyCame(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, status, "%s", answer)
 	arrived := <-got
 	// Escapes that need not be are not.
-	require.True(t, strings.Contains(string(arrived.body), `"properties":`+strings.ReplaceAll(properties, `\u2028`, "\u2028")), "%.1000s", arrived.body)
+	_, rest, ok := bytes.Cut(arrived.body, []byte(`"properties":`))
+	require.True(t, ok)
+	require.True(t, bytes.HasPrefix(rest, []byte(strings.ReplaceAll(properties, `\u2028`, "\u2028"))), "%.1000s", arrived.body)
 }
 
 // More deliveries than one request may bring are refused as a whole; just as many are taken.
@@ -211,7 +213,7 @@ func TestCase19SameEventAtOnceOverHTTP(t *testing.T) {
 	require.Equal(t, 1, first)
 	awaitNoneOpen(t, server)
 	require.Len(t, got, 1)
-	require.EqualValues(t, 1, server.kept(t)[0])
+	require.Equal(t, 1, server.kept(t)[0])
 	status, refused, _ := server.post(t, "/api/v1/events", "application/json", `{"eventId":"one","uri":"/items/a/delete","when":2}`)
 	require.Equal(t, http.StatusConflict, status)
 	require.Equal(t, "EVENT_CONFLICT", refused.Code)

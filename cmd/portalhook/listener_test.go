@@ -49,7 +49,7 @@ func TestManySlowClients(t *testing.T) {
 		require.NotContains(t, string(said), "HTTP/1.1 2")
 	}
 	server.call(t, http.MethodPost, "/api/v1/events", map[string]any{"uri": "/items/a/delete"}, nil, http.StatusAccepted)
-	require.EqualValues(t, 4, server.metric(t, "portalhook_events_accepted_total"))
+	require.Equal(t, 4, int(server.metric(t, "portalhook_events_accepted_total")))
 }
 
 // What comes over a connection is read in one way only, so that a proxy in front cannot take for one request what is two here. Each
@@ -132,6 +132,7 @@ func TestRequestsOfEveryShape(t *testing.T) {
 					break
 				}
 				_, _ = io.Copy(io.Discard, response.Body)
+				_ = response.Body.Close()
 				statuses = append(statuses, response.StatusCode)
 			}
 			if len(statuses) < len(c.statuses) {
@@ -143,7 +144,7 @@ func TestRequestsOfEveryShape(t *testing.T) {
 			}
 		})
 	}
-	require.EqualValues(t, accepted, server.metric(t, "portalhook_events_accepted_total"))
+	require.Equal(t, accepted, int(server.metric(t, "portalhook_events_accepted_total")))
 }
 
 func isReset(err error) bool {
