@@ -100,8 +100,14 @@ func FuzzForwarded(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
-	e := newBareEdge(f, func(c *web.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	e := newBareEdge(f, func(c *web.Config) {
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/10")}
+	})
 	f.Fuzz(func(t *testing.T, remote, forwardedFor, proto, host string) {
+		peer, err := netip.ParseAddrPort(remote)
+		if err != nil {
+			return // a connection has both
+		}
 		ask := func(header http.Header) answer {
 			r := httptest.NewRequest(http.MethodGet, "/api/v1/webhooks", nil)
 			r.RemoteAddr = remote
@@ -114,8 +120,7 @@ func FuzzForwarded(f *testing.F) {
 		}
 		got := ask(http.Header{"X-Forwarded-For": {forwardedFor}, "X-Forwarded-Proto": {proto}, "X-Forwarded-Host": {host}})
 		self := got.json(t)["links"].(map[string]any)["self"].(map[string]any)["href"].(string)
-		peer, err := netip.ParseAddrPort(remote)
-		if err != nil || !netip.MustParsePrefix("10.0.0.0/8").Contains(peer.Addr().Unmap()) {
+		if by := peer.Addr().Unmap().WithZone(""); !netip.MustParsePrefix("10.0.0.0/8").Contains(by) && !netip.MustParsePrefix("fe80::/10").Contains(by) {
 			require.Equal(t, ask(http.Header{}).body, got.body)
 			return
 		}
