@@ -7,7 +7,7 @@ TOOLS            := $(CURDIR)/.cache/bin
 GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
 FUZZ             ?= Fuzz[A-Za-z]*
-KILLS            ?= 20
+KILLS            ?= 200
 EVENTS           ?= 20000
 ROUNDS           ?= 3
 SIZES            ?= 1k,100k,1M
@@ -98,8 +98,12 @@ fuzz: ## every fuzz target for FUZZTIME; an hour of one: make fuzz FUZZTIME=1h F
 	  then echo "$$(basename $$1) $$2: $$(grep execs: $$log | tail -n 1)"; else echo "$$(basename $$1) $$2 FAILED"; cat $$log; exit 255; fi' <$$built/targets
 
 .PHONY: torture
-torture: ## kill the server KILLS times in the middle of EVENTS events and account for every one
-	go test -count=1 -v -timeout 30m -run Torture ./cmd/portalhook -torture.kills $(KILLS) -torture.events $(EVENTS)
+torture: ## the server through every fault: killed, stopped, starved, misled; every acknowledged event accounted for (TORTURE="-run kill", "-long")
+	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) $(value TORTURE)
+
+.PHONY: reliability
+reliability: ## the same, written into docs/reliability.md
+	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) -report docs/reliability.md
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format

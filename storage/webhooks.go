@@ -140,7 +140,7 @@ func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
 // Revision when what a revision holds has changed; triggers.ErrNotFound when there is none, triggers.ErrOwnerLimit when it becomes the
-// webhook of an owner who has as many as he may.
+// webhook of an owner who has as many as he may. The delivery.Notice that ctx carries is stored with it.
 func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
@@ -191,6 +191,9 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 				return err
 			}
 			if reordered, err = wr.reorder(updated.Key, w.Ordered); err != nil {
+				return err
+			}
+			if err := wr.keepNotice(delivery.NoticeIn(ctx)); err != nil {
 				return err
 			}
 			return wr.note(ctx, w.Tenant)

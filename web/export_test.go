@@ -112,3 +112,11 @@ func FormOf(contentType, text string) (map[string][]string, error) {
 	}
 	return p.body, nil
 }
+
+// FillLargeBodies takes all the room for large bodies until release is called.
+func (s *Server) FillLargeBodies() (release func()) {
+	if !s.largeBodies.TryAcquire(largeBodies) {
+		panic("large bodies are under way")
+	}
+	return func() { s.largeBodies.Release(largeBodies) }
+}

@@ -28,6 +28,8 @@ import (
 var consoleForms = []string{
 	"/webhooks", "/webhooks/{webhook}", "/webhooks/actions", "/webhooks/triggers", "/webhooks/{webhook}/secret", "/webhooks/{webhook}/test",
 	"/webhooks/{webhook}/deliveries/{delivery}/resend", "/keys", "/keys/{key}/revoke", "/settings/tenants", "/settings/tenants/{tenant}", "/preferences", "/login",
+	"/receivers", "/receivers/{receiver}", "/receivers/{receiver}/delete", "/catalogue/sample", "/routes", "/webhooks/{webhook}/recover",
+	"/webhooks/{webhook}/recoveries/{recovery}/pause",
 }
 
 // FuzzConsole sends any form to every route of the console that reads one, from somebody signed in. It is never our fault, what is refused
@@ -38,6 +40,7 @@ func FuzzConsole(f *testing.F) {
 		"id={webhook}&do=delete&confirmed=true&back=//evil.example.com/", "eventTypes=/items%0a/itemz&level=tenant", "validForHours=1e3&secret=short", "trigger=/items/*/share",
 		"", "name=k&role=user&userId=u&userName=U&life=own&expiresAt=2030-02-30T10:00", "confirmed=true", "name=n&portalId=X&portalUrl=ftp://a", "portalUrl=&serverUrl=%00",
 		"theme=dark&language=it&back=%5C%5Cevil.example.com", "key=" + viewerKey + "&back=https://evil.example.com",
+		"name=r&status=99&delayMs=x&secret=", "status=204", "confirmed=true", "trigger=/items/*/share&sample={", "uri=/items/x/share&path=/items", "from=2026-11-25T10:00&to=&what=failed", "",
 	} {
 		f.Add(uint8(i), form)
 	}

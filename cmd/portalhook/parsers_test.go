@@ -32,7 +32,7 @@ func functions(t *testing.T, tests bool) map[string]*ast.FuncDecl {
 		if err != nil {
 			return err
 		}
-		if name := entry.Name(); entry.IsDir() && path != root && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "test")) {
+		if name := entry.Name(); entry.IsDir() && path != root && (name == "testdata" || name == "torture" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "test")) {
 			return filepath.SkipDir
 		}
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") != tests {
