@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"crypto/x509"
 	"encoding/binary"
 	"time"
 )
@@ -24,3 +25,18 @@ func StandingsAfter(told int, now func() time.Time) int {
 	}
 	return len(r.known)
 }
+
+// ReadOCSP tells whether an answer says of a certificate that it is revoked.
+func ReadOCSP(answer []byte, cert, issuer *x509.Certificate, now time.Time) (revoked bool, err error) {
+	told, err := readOCSP(answer, cert, issuer, now)
+	return told.revoked, err
+}
+
+// ReadRevocationList tells whether a list says of a certificate that it is revoked.
+func ReadRevocationList(der []byte, cert, issuer *x509.Certificate, now time.Time) (revoked bool, err error) {
+	told, err := readRevocationList(der, cert, issuer, now)
+	return told.revoked, err
+}
+
+// ReadBody lets black-box tests reach the reader of answers.
+var ReadBody = readBody

@@ -299,7 +299,8 @@ func TestTroubleOfOurOwnIsNotCharged(t *testing.T) {
 	}
 }
 
-func TestWhatIsSent(t *testing.T) {
+// TestCase39WhatIsSent sees that what is signed is what is sent, and that history shows no secret.
+func TestCase39WhatIsSent(t *testing.T) {
 	type seen struct {
 		header http.Header
 		body   []byte

@@ -46,6 +46,7 @@ func (s *Server) answer(r route) echo.HandlerFunc {
 		if !r.quiet {
 			c.Response().Header().Set("X-Request-Id", traceID(c))
 		}
+		pace(c)
 		err := s.handle(c, r, on)
 		var status int
 		if err != nil {

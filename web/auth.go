@@ -237,11 +237,14 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 	if id, ok := signedInKey(r.Context()); ok {
 		return s.permit(s.keys.byName(id), allowed)
 	}
-	header := r.Header.Get("Authorization")
-	if header == "" {
+	given := r.Header["Authorization"]
+	switch {
+	case len(given) == 0 || given[0] == "":
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")
+	case len(given) > 1: // a proxy may have looked at another one than we would
+		return nil, unauthorized("the header Authorization is given twice")
 	}
-	text, ok := bearerOf(header)
+	text, ok := bearerOf(given[0])
 	if !ok {
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}

@@ -41,6 +41,10 @@ func (s *Server) createBackup(c echo.Context, key *triggers.APIKey) error {
 	}); err != nil {
 		return err
 	}
+	connection := http.NewResponseController(c.Response())
+	if err := connection.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) { // a copy takes as long as it takes
+		return err
+	}
 	made, err := s.config.Copier.Backup(c.Request().Context())
 	if err != nil {
 		if refused, ok := errors.AsType[*delivery.BackupError](err); ok {
@@ -62,7 +66,6 @@ func (s *Server) createBackup(c echo.Context, key *triggers.APIKey) error {
 	header.Set("Content-Type", typeSQLite)
 	header.Set("Content-Length", strconv.FormatInt(made.Size, 10))
 	c.Response().WriteHeader(http.StatusOK)
-	connection := http.NewResponseController(c.Response())
 	for err == nil {
 		// Without a limit, whoever stops reading would keep the copy's room, and others from making one.
 		if err = connection.SetWriteDeadline(time.Now().Add(copyPatience)); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -29,15 +29,6 @@ import (
 	"portalhook/web/console"
 )
 
-// Time limits of a connection. There is none for a whole request: the body's is per request, see routes.
-const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	// readTimeout bounds a request with its body; a client that drips 8 MiB more slowly than this is cut off.
-	readTimeout    = 60 * time.Second
-	maxHeaderBytes = 32 << 10
-)
-
 // Config is all that a Server needs.
 type Config struct {
 	Catalog    *triggers.Catalog
@@ -296,8 +287,10 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: writeStall},
 		TLSConfig:         config.TLS,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

@@ -45,10 +45,6 @@ func (s *Server) getTail(c echo.Context, key *triggers.APIKey) error {
 	}
 	defer listener.Close()
 	out := &stream{to: c.Response(), control: http.NewResponseController(c.Response())}
-	// The time limits are those of a request that is read and answered. Whoever only listens sends nothing more.
-	if err := out.control.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	c.Response().WriteHeader(http.StatusOK)
 	out.text = append(out.text, "retry: 2000\n: listening\n\n"...)
 	s.follow(c, key, listener, out)

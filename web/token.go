@@ -63,6 +63,11 @@ func (s *Server) tokenHolder(token string, at time.Time) (key *heldKey, known bo
 // tokenOf finds a request's token: in the header that is left to it where another stands in front of a portal, in a parameter, or in the
 // standard header.
 func tokenOf(header http.Header, p *parameters) (string, error) {
+	for _, name := range []string{"X-Esri-Authorization", "Authorization"} {
+		if len(header[name]) > 1 {
+			return "", triggers.Invalid(triggers.CodeDuplicateKey, name, "the header %s is given twice", name)
+		}
+	}
 	if text, ok := bearerOf(header.Get("X-Esri-Authorization")); ok {
 		return text, nil
 	}

@@ -139,14 +139,20 @@ func (w *whole) subscribe(t *testing.T, members string) string {
 // delivered waits until the one delivery of an event has arrived, and gives its delivery.
 func (w *whole) delivered(t *testing.T, event string) map[string]any {
 	t.Helper()
+	return w.settled(t, event, "succeeded")
+}
+
+// settled waits until the one delivery of an event is in a state, and gives it.
+func (w *whole) settled(t *testing.T, event, state string) map[string]any {
+	t.Helper()
 	var found map[string]any
 	require.Eventually(t, func() bool {
 		a := w.call(t, "GET", "/api/v1/events/"+event, "")
 		require.Equal(t, http.StatusOK, a.status, a.body)
 		match := a.json(t)["matches"].([]any)[0].(map[string]any)
 		found = match["delivery"].(map[string]any)
-		return found["state"] == "succeeded"
-	}, 10*time.Second, 5*time.Millisecond)
+		return found["state"] == state
+	}, time.Minute, 5*time.Millisecond)
 	return found
 }
 

@@ -246,7 +246,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return time.Duration(min(seconds, maxRetryAfterSeconds)) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now))
+		return min(max(0, date.Sub(now)), maxRetryAfterSeconds*time.Second)
 	}
 	return 0
 }
