@@ -126,6 +126,9 @@ var parameter = regexp.MustCompile(`[:{](\w+)}?`)
 func filled(t *testing.T, path string, ids map[string]string) string {
 	t.Helper()
 	return parameter.ReplaceAllStringFunc(path, func(name string) string {
+		if name == "{do}" {
+			return "pause" // what is to be done with the thing, and no id
+		}
 		id, ok := ids[strings.Trim(name, ":{}")]
 		require.True(t, ok, "%s: say what %s is", path, name)
 		return id
