@@ -285,6 +285,26 @@ func (s *Store) Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.M
 	return page, nil
 }
 
+// Matched are the keys of the webhooks that an event matched, in the order of their places; triggers.ErrNotFound when there is no such event, or no
+// more.
+func (s *Store) Matched(ctx context.Context, tenant uint32, event triggers.ID) (webhooks []uint32, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		_, blob, err := s.findEvent(ctx, tx, tenant, event)
+		if err != nil {
+			return err
+		}
+		list, err := parseMatches(blob)
+		for i := range list {
+			webhooks = append(webhooks, list[i].webhook)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("webhooks that event %s matched: %w", event.Event(), err)
+	}
+	return webhooks, nil
+}
+
 func (m *matched) page(ctx context.Context, q *delivery.MatchQuery, page *delivery.MatchPage) error {
 	places := m.places()
 	if q.Backwards {

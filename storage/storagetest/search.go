@@ -291,7 +291,15 @@ func testManyMatches(f *fixture) {
 		}
 		claimed = claimed[half:]
 	}
+	keys, err := f.store.Matched(f.Context(), f.tenant, receipts[0].ID)
+	require.NoError(f, err)
+	for i, key := range keys {
+		require.Equal(f, a.Planned[i].Webhook, key)
+	}
+	require.Len(f, keys, webhooks)
 	other := f.newTenant("other")
+	_, err = f.store.Matched(f.Context(), other, receipts[0].ID)
+	require.ErrorIs(f, err, triggers.ErrNotFound)
 	_, err = f.store.EventSummary(f.Context(), other, receipts[0].ID)
 	require.ErrorIs(f, err, triggers.ErrNotFound)
 	_, err = f.store.Matches(f.Context(), delivery.MatchQuery{Tenant: other, Event: receipts[0].ID, Limit: 1})

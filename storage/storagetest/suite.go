@@ -30,6 +30,7 @@ type Store interface {
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	EventSummary(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventSummary, error)
 	Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.MatchPage, error)
+	Matched(ctx context.Context, tenant uint32, event triggers.ID) ([]uint32, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error)
 	WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error)
