@@ -97,7 +97,7 @@ func TestConsoleScale(t *testing.T) {
 	rows := func(n int) {
 		b.truth(fmt.Sprintf("document.querySelectorAll('#matches tbody .name').length === %d", n))
 	}
-	b.sees("h2", "1,000 webhooks matched")
+	b.sees("#event-matches", "1,000 webhooks matched")
 	b.sees(".event-counts", "Arrived 1,000")
 	rows(25)
 	b.click("#matches a", "Next")
