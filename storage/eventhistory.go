@@ -17,9 +17,9 @@ const (
 )
 
 // Event is a tenant's event with its matches; triggers.ErrNotFound when there is none, or no more.
-func (s *Store) Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {
+func (s *base) Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {
 	var event *delivery.EventRecord
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		var matches []byte
 		var err error
 		if event, matches, err = s.findEvent(ctx, tx, tenant, id); err != nil {
@@ -33,12 +33,12 @@ func (s *Store) Event(ctx context.Context, tenant uint32, id triggers.ID) (*deli
 	return event, nil
 }
 
-func (s *Store) findEvent(ctx context.Context, tx *sql.Tx, tenant uint32, id triggers.ID) (e *delivery.EventRecord, matches []byte, err error) {
+func (s *base) findEvent(ctx context.Context, tx querier, tenant uint32, id triggers.ID) (e *delivery.EventRecord, matches []byte, err error) {
 	e = &delivery.EventRecord{ID: id, Tenant: tenant}
 	var eventID sql.NullString
 	var when, accepted int64
 	query := forDay(`SELECT uri, event_id, source, username, when_ms, accepted_ms, body, matches FROM event_$day WHERE id = ? AND tenant = ?`,
-		s.calendar.suffix(id))
+		s.tables.suffix(id))
 	err = tx.QueryRowContext(ctx, query, int64(id), tenant).
 		Scan(&e.URI, &eventID, &e.Source, &e.Username, &when, &accepted, &e.Body, &matches)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -49,13 +49,13 @@ func (s *Store) findEvent(ctx context.Context, tx *sql.Tx, tenant uint32, id tri
 }
 
 // addMatches reads what became of each webhook that the event matched. Deliveries made later, by a resend, are not among them.
-func (s *Store) addMatches(ctx context.Context, tx *sql.Tx, event *delivery.EventRecord, blob []byte) error {
+func (s *base) addMatches(ctx context.Context, tx querier, event *delivery.EventRecord, blob []byte) error {
 	matches, err := parseMatches(blob)
 	if err != nil {
 		return err
 	}
 	own := make(map[triggers.ID]*delivery.Record, len(matches))
-	for _, query := range []string{forDay(ownOfEvent, s.calendar.suffix(event.ID)), openOfEvent} {
+	for _, query := range []string{forDay(ownOfEvent, s.tables.suffix(event.ID)), openOfEvent} {
 		list, err := s.records(ctx, tx, query, int64(event.ID), int64(event.ID)+int64(len(matches)), event.Tenant)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *Store) addMatches(ctx context.Context, tx *sql.Tx, event *delivery.Even
 
 // ofInterval is the delivery that the end of a match's interval made: the first, since others are resends. Before that it is one
 // without an id that waits for the end, and when the webhook was deleted meanwhile, a cancelled one.
-func (s *Store) ofInterval(ctx context.Context, tx *sql.Tx, event *delivery.EventRecord, m *match) (*delivery.Record, error) {
+func (s *base) ofInterval(ctx context.Context, tx querier, event *delivery.EventRecord, m *match) (*delivery.Record, error) {
 	ids, err := idsOf(ctx, tx, `SELECT delivery FROM delivery_event WHERE event = ? ORDER BY delivery`, event.ID)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ const reasonForgotten = "its secrets could not be opened with the key file and w
 func (s *Store) checkSecrets(ctx context.Context, config Config) error {
 	const query = `SELECT ` + webhookColumns + ` FROM webhook WHERE secrets IS NOT NULL ORDER BY key`
 	var lost []*webhookRow
-	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), query, nil, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
@@ -58,11 +59,12 @@ type searchTail struct {
 	sealAt  int // the number of entries at which the next segment is written
 }
 
-// now is the entries as they stand.
-func (t *searchTail) now() []searchEntry {
-	t.Lock()
-	defer t.Unlock()
-	return t.entries
+// readTail takes the entries as they stand.
+func (s *Store) readTail() searchTailReader {
+	s.search.Lock()
+	defer s.search.Unlock()
+	entries := s.search.entries
+	return func(context.Context, querier) ([]searchEntry, error) { return entries, nil }
 }
 
 // searchKind is what a hash is of. Stored hashes depend on the values: they are never changed.

@@ -137,7 +137,7 @@ func (s *Store) keyRing(ctx context.Context, config Config) (*keyRing, error) {
 		return ring, err
 	}
 	var secrets int
-	if err := s.readers.QueryRowContext(ctx, `SELECT count(*) FROM webhook WHERE secrets IS NOT NULL`).Scan(&secrets); err != nil {
+	if err := s.direct().QueryRowContext(ctx, `SELECT count(*) FROM webhook WHERE secrets IS NOT NULL`).Scan(&secrets); err != nil {
 		return nil, err
 	}
 	if secrets > 0 && !config.ForgetSecrets {

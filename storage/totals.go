@@ -29,7 +29,7 @@ const (
 func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
 	var list []delivery.WebhookTotal
 	first, after := hoursOf(from, to)
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		return each(ctx, tx, totalsOfTenant, []any{first, after, tenant}, func(rows *sql.Rows) error {
 			total, err := scanTotal(rows)
 			list = append(list, total)
@@ -69,7 +69,7 @@ func (s *Store) Summaries(ctx context.Context, webhooks []uint32, since, now tim
 	if err != nil {
 		return nil, err
 	}
-	err = s.view(ctx, func(tx *sql.Tx) error {
+	err = s.view(ctx, func(tx querier) error {
 		first, after := hoursOf(since, now)
 		err := each(ctx, tx, totalsOfWebhooks, []any{first, after, string(keys)}, func(rows *sql.Rows) error {
 			total, err := scanTotal(rows)

@@ -53,7 +53,7 @@ func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*trigg
 		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
 	var list []*triggers.Webhook
-	err = each(ctx, s.readers, query, args, func(rows *sql.Rows) error {
+	err = each(ctx, s.direct(), query, args, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return err
