@@ -34,15 +34,21 @@ func (w *writer) indexDelivery(h heard) {
 	tail := &w.store.search
 	tail.Lock()
 	defer tail.Unlock()
+	tail.entries, w.scratch = appendHeard(tail.entries, w.scratch, h)
+}
+
+// appendHeard adds the entries of a delivery.
+func appendHeard(entries []searchEntry, scratch []byte, h heard) ([]searchEntry, []byte) {
 	add := func(eventType string) {
 		var hash uint64
-		hash, w.scratch = searchHash(w.scratch, h.webhook, byHeard, eventType)
-		tail.entries = append(tail.entries, searchEntry{hash, h.id})
+		hash, scratch = searchHash(scratch, h.webhook, byHeard, eventType)
+		entries = append(entries, searchEntry{hash, h.id})
 	}
 	add(h.form)
 	if h.trigger != "" && h.trigger != h.form {
 		add(h.trigger)
 	}
+	return entries, scratch
 }
 
 // maxTexts bounds the revisions whose triggers the writer holds in memory.

@@ -181,16 +181,7 @@ func (w *writer) remadeAll(r *delivery.Recovery, made []remade, due int64) {
 
 // remake makes one delivery of a recovery; none, without an id, when the event has got another since it was found, or its history is past.
 func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, present, due int64) (made remade, err error) {
-	newest, err := w.db.integer(newestLater, int64(r.Webhook), int64(found.Event))
-	if err != nil || triggers.ID(newest) > found.Delivery {
-		return remade{}, err
-	}
-	var l lease
-	if found.Delivery != 0 {
-		l, err = w.sent(r.Tenant, found.Delivery)
-	} else {
-		l, err = w.unsent(r, found, present)
-	}
+	l, err := w.recoverable(r, found, present)
 	if errors.Is(err, triggers.ErrNotFound) {
 		return remade{}, nil
 	}
@@ -217,6 +208,20 @@ func (w *writer) remake(r *delivery.Recovery, found *delivery.Recoverable, prese
 		}
 	}
 	return made, w.noteRedelivery(l, id)
+}
+
+// recoverable is what a delivery is made of anew; triggers.ErrNotFound when the event has got another since it was found, or its history is past.
+func (e *editor) recoverable(r *delivery.Recovery, found *delivery.Recoverable, present int64) (lease, error) {
+	newest, err := e.db.integer(newestLater, int64(r.Webhook), int64(found.Event))
+	switch {
+	case err != nil:
+		return lease{}, err
+	case triggers.ID(newest) > found.Delivery:
+		return lease{}, triggers.ErrNotFound
+	case found.Delivery != 0:
+		return e.sent(r.Tenant, found.Delivery)
+	}
+	return e.unsent(r, found, present)
 }
 
 // noteRedelivery notes a delivery that was made later than at acceptance.

@@ -94,7 +94,7 @@ func (s *Store) open(ctx context.Context, config Config) error {
 	}
 	s.writer = w
 	s.running.Go(w.run)
-	return s.checkSecrets(ctx, config)
+	return s.checkSecrets(ctx, config, s.UpdateWebhook)
 }
 
 // migrateInAnyOrder takes migrations of lower numbers than the store has: those that are written side by side come together in any order.

@@ -13,7 +13,7 @@ func newWriter(s *Store, db *conn) *writer {
 	w := &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
 		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow),
-		open: make(map[uint32]int64), known: make(map[identity]seen),
+		open: make(map[uint32]int64), known: make(knownEvents),
 		ordered: make(map[uint32]*lines), ailing: make(map[uint32]delivery.Health),
 	}
 	w.editor = editor{

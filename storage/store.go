@@ -46,6 +46,8 @@ var (
 type Config struct {
 	// Path is the database file; beside it SQLite keeps files ending in -wal and -shm, and we one ending in .lock.
 	Path string
+	// URL is the database of OpenPostgres: postgres://user:password@host:port/database. Parameters behind ? are those of libpq.
+	URL string
 	// KeyFile holds the keys that secrets are sealed under; empty: beside the database, its name ending in .key. It is made for a
 	// store without secrets.
 	KeyFile string
@@ -57,6 +59,8 @@ type Config struct {
 	Log           *slog.Logger      // nil: silent
 	// Own tells the audit of webhooks that are switched off as the store opens; nil: the audit has no such rows.
 	Own delivery.Teller
+
+	observe func(statement string) // told every statement that goes to PostgreSQL; nil: nobody is
 }
 
 func (c Config) withDefaults() Config {

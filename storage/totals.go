@@ -31,7 +31,7 @@ func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.
 	first, after := hoursOf(from, to)
 	err := s.view(ctx, func(tx querier) error {
 		return each(ctx, tx, totalsOfTenant, []any{first, after, tenant}, func(rows *sql.Rows) error {
-			total, err := scanTotal(rows)
+			total, err := scanTotal(rows.Scan)
 			list = append(list, total)
 			return err
 		})
@@ -42,10 +42,10 @@ func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.
 	return list, nil
 }
 
-func scanTotal(rows *sql.Rows) (delivery.WebhookTotal, error) {
+func scanTotal(scan func(...any) error) (delivery.WebhookTotal, error) {
 	var t delivery.WebhookTotal
 	var took int64
-	err := rows.Scan(&t.Webhook, &t.Attempts, &t.Succeeded, &t.Failed, &t.Exhausted, &took)
+	err := scan(&t.Webhook, &t.Attempts, &t.Succeeded, &t.Failed, &t.Exhausted, &took)
 	t.Took = microseconds(took)
 	return t, err
 }
@@ -72,7 +72,7 @@ func (s *Store) Summaries(ctx context.Context, webhooks []uint32, since, now tim
 	err = s.view(ctx, func(tx querier) error {
 		first, after := hoursOf(since, now)
 		err := each(ctx, tx, totalsOfWebhooks, []any{first, after, string(keys)}, func(rows *sql.Rows) error {
-			total, err := scanTotal(rows)
+			total, err := scanTotal(rows.Scan)
 			list[places[total.Webhook]].Counts = total.HourCounts
 			return err
 		})

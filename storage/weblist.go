@@ -39,6 +39,11 @@ var sortColumns = map[delivery.WebhookSort]string{
 
 // Webhooks is a page of a tenant's webhooks.
 func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
+	return s.listWebhooks(ctx, filterWebhooks, q)
+}
+
+// listWebhooks runs a statement that has filterWebhooks's parameters.
+func (s *base) listWebhooks(ctx context.Context, filter string, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
 	column, ok := sortColumns[q.Sort]
 	if !ok {
 		return nil, fmt.Errorf("webhooks cannot be sorted by %q", q.Sort)
@@ -47,7 +52,7 @@ func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*trigg
 	if q.Descending {
 		after, direction = "<", "DESC"
 	}
-	query := strings.NewReplacer("$sort", column, "$after", after, "$direction", direction).Replace(filterWebhooks)
+	query := strings.NewReplacer("$sort", column, "$after", after, "$direction", direction).Replace(filter)
 	args, err := webhookArgs(q)
 	if err != nil {
 		return nil, fmt.Errorf("list webhooks: %w", err)

@@ -28,7 +28,7 @@ type writer struct {
 	turns    turns
 	ordered  map[uint32]*lines   // of the webhooks that are
 	webhooks map[uint32]struct{} // those that exist
-	known    map[identity]seen   // within one group
+	known    knownEvents         // within one group
 	scratch  []byte              // of searchHash
 
 	hours      map[hourKey]*hourRow

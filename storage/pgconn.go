@@ -1,0 +1,418 @@
+package storage
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// transactionTime is how long a transaction may take: whoever is frozen in the middle of one holds up nobody for longer.
+const transactionTime = 10 * time.Second
+
+// What transactions lock, beside rows. Locks of PostgreSQL's that have nothing to do with tables have two numbers: of a kind, and of a thing.
+const (
+	lockKind = 0x706f // of what there is once
+	nodeKind = 0x706e // of nodes, by the lower half of their id
+
+	// lockWebhooks is held for sharing by whoever draws numbers or makes work, and alone by whoever deletes a webhook or makes it ordered:
+	// nobody plans for a webhook, or for what it was, after that is done.
+	lockWebhooks = 1
+	lockEdit     = 2 // one edit at a time
+	lockDays     = 3 // one node makes days or drops them
+	lockHistory  = 4 // held for sharing by whoever makes new work of old events, alone by who drops them
+	lockClosing  = 5 // one node closes intervals
+	lockSealing  = 6 // one node writes segments of the search index
+)
+
+// rowQuerier reads one row: a pool, or a transaction.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, text string, args ...any) pgx.Row
+}
+
+var numberedTexts sync.Map // of statements with ? to those with $1
+
+// numbered gives a statement as PostgreSQL wants it: what is given is $1, and days have no tables of their own.
+func numbered(text string) string {
+	if known, ok := numberedTexts.Load(text); ok {
+		return known.(string)
+	}
+	var out strings.Builder
+	n := 0
+	rest := strings.ReplaceAll(text, "_$day", "")
+	for {
+		before, after, found := strings.Cut(rest, "?")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
+		number := after[:digits]
+		if digits == 0 {
+			n++
+			number = strconv.Itoa(n)
+		}
+		out.WriteString("$" + number)
+		rest = after[digits:]
+	}
+	numberedTexts.Store(text, out.String())
+	return out.String()
+}
+
+// pgStatements is statements in a transaction of PostgreSQL's.
+type pgStatements struct {
+	ctx context.Context //nolint:containedctx // that of the transaction, which it does not outlive
+	tx  pgx.Tx
+}
+
+func (s pgStatements) run(text string, args ...driver.Value) error {
+	_, err := s.tx.Exec(s.ctx, numbered(text), given(args)...)
+	return err
+}
+
+// each reads the whole answer first, since row may ask for more on the same connection.
+func (s pgStatements) each(text, _ string, _ int, row func([]driver.Value) error, args ...driver.Value) error {
+	rows, err := s.tx.Query(s.ctx, numbered(text), given(args)...)
+	if err != nil {
+		return err
+	}
+	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) ([]driver.Value, error) {
+		values, err := r.Values()
+		taken := make([]driver.Value, len(values))
+		for i, value := range values {
+			taken[i] = asSQLite(value)
+		}
+		return taken, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, values := range all {
+		if err := row(values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s pgStatements) integer(text string, args ...driver.Value) (found int64, err error) {
+	first := true
+	err = s.each(text, "", 1, func(row []driver.Value) error {
+		if first {
+			found = integer(row[0])
+		}
+		first = false
+		return nil
+	}, args...)
+	return found, err
+}
+
+// asSQLite makes a value one of those that SQLite's driver gives.
+func asSQLite(value any) driver.Value {
+	switch v := value.(type) {
+	case int32:
+		return int64(v)
+	case int16:
+		return int64(v)
+	case bool:
+		return flag(v)
+	}
+	return value
+}
+
+func flag(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// given are arguments as PostgreSQL takes them.
+func given(args []driver.Value) []any {
+	list := make([]any, len(args))
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case bool:
+			list[i] = flag(v)
+		case string:
+			list[i] = pgText(v)
+		default:
+			list[i] = v
+		}
+	}
+	return list
+}
+
+// pgText is a text that PostgreSQL can keep: it refuses the character zero, and bytes that are no UTF-8, which an answer may hold.
+func pgText(text string) string {
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}
+	return strings.ReplaceAll(text, "\x00", "\uFFFD")
+}
+
+// pgTextOrNull is null for the empty text.
+func pgTextOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	text = pgText(text)
+	return &text
+}
+
+// hasParameter reports whether a URL of PostgreSQL sets a parameter.
+func hasParameter(text, name string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && parsed.Query().Has(name)
+}
+
+// neverAsynchronous sees to it that a commit is on disk when it returns, whatever the server's default: a session says more than that may not.
+func neverAsynchronous(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
+// tracer tells of every statement.
+type tracer struct{ observe func(statement string) }
+
+func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	t.observe(data.SQL)
+	return ctx
+}
+
+func (t tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (t tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, one := range data.Batch.QueuedQueries {
+		t.observe(one.SQL)
+	}
+	return ctx
+}
+
+func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (t tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// The codes of PostgreSQL's errors that something can be made of.
+const (
+	codeDiskFull     = "53100"
+	codeUnique       = "23505"
+	codeDeadlock     = "40P01"
+	codeSerial       = "40001"
+	codeNoLock       = "55P03"
+	codeNoPartition  = "23514"
+	codeNoSuchTable  = "42P01"
+	codeOutOfMemory  = "53200"
+	codeCacheChanged = "0A000" // cached plan must not change result type
+)
+
+func codeOfError(err error) string {
+	if failed, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return failed.Code
+	}
+	return ""
+}
+
+// pgCommitError makes what a failed transaction says to those outside.
+func pgCommitError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*delivery.CommitError](err); ok {
+		return err
+	}
+	return &delivery.CommitError{Full: codeOfError(err) == codeDiskFull, Err: err}
+}
+
+// errPassedOver says that a transaction need not be committed, and nothing is wrong.
+var errPassedOver = errors.New("nothing to commit")
+
+// maxTries is how often a transaction is tried that another one has stood in the way of.
+const maxTries = 5
+
+// mayTryAgain reports whether a transaction failed since another one stood in its way.
+func mayTryAgain(err error) bool {
+	switch codeOfError(err) {
+	case codeDeadlock, codeSerial, codeUnique, codeCacheChanged:
+		return true
+	}
+	return false
+}
+
+// pgTx is a transaction that makes work, ends it or draws numbers.
+type pgTx struct {
+	pgStatements
+	store  *Postgres
+	node   int64
+	slot   int64
+	counts counts // what it adds to the counters
+	marks  []mark // of turns, after the commit
+}
+
+type mark struct {
+	webhook uint32
+	due     int64
+}
+
+// transact runs do in a transaction of this node's, and once more when another stood in its way. The counters that do has added to are
+// written, and what it marks is known to this node's turns after the commit.
+func (p *Postgres) transact(ctx context.Context, do func(*pgTx) error) error {
+	leave, err := p.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return p.transactInside(ctx, do)
+}
+
+// transactInside is transact for what is done inside another call, or behind all of them. Locks are taken in the order in which they are given,
+// before those that every transaction takes.
+func (p *Postgres) transactInside(ctx context.Context, do func(*pgTx) error, first ...int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	slot := <-p.slots
+	defer func() { p.slots <- slot }()
+	// It must become known whether it took place: whoever asks for it cannot cut it off.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*transactionTime)
+	defer cancel()
+	var missing noDayError
+	for try := 1; ; try++ {
+		err := p.transactOnce(ctx, slot, first, do)
+		switch {
+		case errors.Is(err, errPassedOver):
+			return nil
+		case errors.Is(err, errNotAlive):
+			if err := p.join(ctx); err != nil {
+				return pgCommitError(err)
+			}
+		case errors.As(err, &missing):
+			if err := p.prepareDays(ctx, int64(missing)); err != nil {
+				return err
+			}
+		case err == nil || !mayTryAgain(err):
+			return err
+		}
+		if try == maxTries {
+			return err
+		}
+	}
+}
+
+// errNotAlive says that this node has been taken for dead.
+var errNotAlive = errors.New("this node was taken for dead")
+
+func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do func(*pgTx) error) (err error) {
+	tx, err := p.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = tx.Rollback(ctx) // the first error tells more
+		}
+	}()
+	node := p.node.Load()
+	t := &pgTx{pgStatements: pgStatements{ctx, tx}, store: p, node: node, slot: node*writersAtOnce + int64(slot) + 1}
+	if err := t.begin(first); err != nil {
+		return err
+	}
+	if err := do(t); err != nil {
+		return err
+	}
+	if err := t.flushCounts(); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		p.opened.uncertain()
+		return fmt.Errorf("commit: %w", err)
+	}
+	p.opened.add(&t.counts)
+	p.turns.markAll(t.marks)
+	return nil
+}
+
+// begin takes the locks under which work is made, and sees to it that this node is alive: as long as the transaction lasts it is not taken for
+// dead.
+func (t *pgTx) begin(first []int) error {
+	batch := &pgx.Batch{}
+	for _, what := range first {
+		batch.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, lockKind, what)
+	}
+	batch.Queue(`SELECT pg_advisory_xact_lock_shared($1, $2)`, lockKind, lockWebhooks)
+	batch.Queue(`SELECT pg_advisory_xact_lock_shared($1, $2)`, nodeKind, lockOfNode(t.node))
+	alive := false
+	batch.Queue(`SELECT EXISTS (SELECT 1 FROM node WHERE id = $1)`, t.node).QueryRow(func(row pgx.Row) error { return row.Scan(&alive) })
+	if err := t.tx.SendBatch(t.ctx, batch).Close(); err != nil {
+		return err
+	}
+	if !alive {
+		return errNotAlive
+	}
+	return nil
+}
+
+func lockOfNode(node int64) int32 { return int32(node) } //nolint:gosec // its lower half
+
+// lock waits for one of the locks that there are once.
+func (s pgStatements) lock(what int, share bool) error {
+	text := `SELECT pg_advisory_xact_lock($1, $2)`
+	if share {
+		text = `SELECT pg_advisory_xact_lock_shared($1, $2)`
+	}
+	_, err := s.tx.Exec(s.ctx, text, lockKind, what)
+	return err
+}
+
+// tryLock takes one of the locks that there are once, unless somebody has it.
+func (s pgStatements) tryLock(what int) (taken bool, err error) {
+	err = s.tx.QueryRow(s.ctx, `SELECT pg_try_advisory_xact_lock($1, $2)`, lockKind, what).Scan(&taken)
+	return taken, err
+}
+
+// plain runs do in a transaction that makes no work.
+func (p *Postgres) plain(ctx context.Context, do func(pgStatements) error) error {
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return do(pgStatements{ctx, tx}) })
+}
+
+// editAlone is base's edit.
+func (p *Postgres) editAlone(ctx context.Context, do func(*editor) error) error {
+	return p.editing(ctx, func(_ *pgTx, e *editor) error { return do(e) })
+}
+
+// editing runs an edit that may make work as well.
+func (p *Postgres) editing(ctx context.Context, do func(*pgTx, *editor) error) error {
+	leave, err := p.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return p.transactInside(ctx, func(t *pgTx) error { return do(t, t.editor()) }, lockEdit)
+}
+
+func (t *pgTx) editor() *editor {
+	p := t.store
+	return &editor{
+		base: &p.base, db: t.pgStatements, legacyCloud: p.legacyCloud.Load(), texts: make(map[int64][]string),
+		nextID: func() (triggers.ID, error) { return p.next(t.ctx, t.tx) },
+		oldestID: func() (triggers.ID, error) {
+			day, err := t.integer(`SELECT min(day) FROM day`)
+			if err != nil || day == 0 {
+				return triggers.ID(0), err
+			}
+			return firstOf(day), nil
+		},
+	}
+}

@@ -1,0 +1,4 @@
+package storage
+
+// MigratePostgres makes the fixed tables of a database.
+var MigratePostgres = migratePostgres
