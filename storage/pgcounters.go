@@ -215,8 +215,8 @@ func (p *Postgres) OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWo
 const (
 	pgSumOfHours = `sum(attempts)::bigint, sum(succeeded)::bigint, sum(failed)::bigint, sum(exhausted)::bigint, sum(took_us)::bigint`
 	// pgAskedHours counts the hours from the first to before the last.
-	pgAskedHours    = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
-	pgHoursOfHook   = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = ?3
+	pgAskedHours  = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
+	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = ?3
   WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
 	pgTotalsOfTenant = `SELECT key, ` + pgSumOfHours + ` FROM webhook CROSS JOIN ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = key
   WHERE webhook.tenant = ?3 GROUP BY key ORDER BY key`

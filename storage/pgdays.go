@@ -70,43 +70,68 @@ func (p *Postgres) prepareDays(ctx context.Context, today int64) error {
 		return nil
 	}
 	for _, day := range []int64{today, today + 1} {
-		if err := p.plain(ctx, func(tx pgStatements) error { return tx.makeDay(day) }); err != nil {
+		if err := p.makeDay(ctx, day); err != nil {
 			return fmt.Errorf("make the tables of %s: %w", suffixOf(day), err)
 		}
 	}
 	return p.days.load(ctx, p.pool)
 }
 
-// makeDay makes the partitions of a day, unless there are. They are made apart and then taken in, so that nobody waits who reads or writes
-// those of other days.
-func (s pgStatements) makeDay(day int64) error {
-	// Whoever reads what was kept is waited for, and others wait behind that: not for long.
+// makeDay makes the partitions of a day, unless there are: each in a transaction of its own, so that nobody who reads several tables is in the way
+// of it for more than one.
+func (p *Postgres) makeDay(ctx context.Context, day int64) error {
+	for i := range dayPartitions {
+		err := p.patiently(ctx, func() error {
+			return p.plain(ctx, func(tx pgStatements) error { return tx.makePartition(i, day) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return p.plain(ctx, func(tx pgStatements) error {
+		return tx.run(`INSERT INTO day (day) VALUES (?) ON CONFLICT DO NOTHING`, day)
+	})
+}
+
+// patiently tries something again for which a table is needed that others read: they are waited for, but others behind them not for long.
+func (p *Postgres) patiently(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		switch {
+		case err == nil || try == tableTries || codeOfError(err) != codeNoLock && !mayTryAgain(err):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// makePartition makes one of a day's partitions. It is made apart and then taken in, so that nobody waits who reads or writes those of other days.
+func (s pgStatements) makePartition(place int, day int64) error {
+	one := dayPartitions[place]
+	name := one.table + "_" + suffixOf(day)
 	if _, err := s.tx.Exec(s.ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d`, tableWait.Milliseconds())); err != nil {
 		return err
 	}
 	if err := s.lock(lockDays, false); err != nil {
 		return err
 	}
-	tag, err := s.tx.Exec(s.ctx, `INSERT INTO day (day) VALUES ($1) ON CONFLICT DO NOTHING`, day)
-	if err != nil || tag.RowsAffected() == 0 {
+	var there bool
+	if err := s.tx.QueryRow(s.ctx, `SELECT to_regclass($1) IS NOT NULL`, name).Scan(&there); err != nil || there {
 		return err
 	}
-	for _, one := range dayPartitions {
-		from, to := int64(firstOf(day)), int64(firstOf(day+1))
-		if one.byDay {
-			from, to = day, day+1
-		}
-		// The names are ours, from the schema.
-		statement := fmt.Sprintf(`CREATE TABLE %[1]s_%[2]s (LIKE %[1]s INCLUDING ALL);
-ALTER TABLE %[1]s ATTACH PARTITION %[1]s_%[2]s FOR VALUES FROM (%[3]d) TO (%[4]d)`, one.table, suffixOf(day), from, to)
-		if one.table == "delivery" {
-			// Nearly empty: deliveries of events of an earlier day, whose events must outlive that day.
-			statement += fmt.Sprintf(`;
-CREATE INDEX delivery_%[1]s_older ON delivery_%[1]s (event) WHERE event < %[2]d`, suffixOf(day), from)
-		}
-		if _, err := s.tx.Exec(s.ctx, statement, pgx.QueryExecModeSimpleProtocol); err != nil {
-			return err
-		}
+	from, to := int64(firstOf(day)), int64(firstOf(day+1))
+	if one.byDay {
+		from, to = day, day+1
 	}
-	return nil
+	// The names are ours, from the schema.
+	statements := fmt.Sprintf(`CREATE TABLE %[2]s (LIKE %[1]s INCLUDING ALL);
+ALTER TABLE %[1]s ATTACH PARTITION %[2]s FOR VALUES FROM (%[3]d) TO (%[4]d)`, one.table, name, from, to)
+	if one.table == "delivery" {
+		// Nearly empty: deliveries of events of an earlier day, whose events must outlive that day.
+		statements += fmt.Sprintf(`;
+CREATE INDEX %[1]s_older ON %[1]s (event) WHERE event < %[2]d`, name, from)
+	}
+	_, err := s.tx.Exec(s.ctx, statements, pgx.QueryExecModeSimpleProtocol)
+	return err
 }

@@ -399,4 +399,3 @@ func (a *acceptor) insertIdentities(q *queue) {
 		q.add(pgInsertIdentities, day, c.tenant, c.job, c.name, c.source, events, digests, matched)
 	}
 }
-

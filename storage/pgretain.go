@@ -16,8 +16,9 @@ const (
 	// retainTime is how long one step of retention may take.
 	retainTime = 10 * time.Minute
 	// tableWait is how long the tables of a day are waited for that others read; then they are let by, and it is tried again.
-	tableWait  = 2 * time.Second
-	tableTries = 30
+	// It is less than what PostgreSQL waits before it looks for a deadlock, of which it might have those be the victim.
+	tableWait  = 500 * time.Millisecond
+	tableTries = 60
 )
 
 // What open work and younger deliveries still need of a day. Bounds are the first number of the day and the last.
@@ -74,19 +75,13 @@ SET LOCAL enable_hashjoin = on; SET LOCAL enable_seqscan = on`, retainTime.Milli
 
 // dropDay forgets a day, and waits for those who read its tables without holding up others for long.
 func (p *Postgres) dropDay(ctx context.Context, day int64) error {
-	for try := 1; ; try++ {
-		err := p.retaining(ctx, func(tx pgStatements) error { return tx.dropDay(day) })
-		switch {
-		case errors.Is(err, errPassedOver):
-			return nil
-		case err == nil:
-			return nil
-		case try == tableTries || codeOfError(err) != codeNoLock && !mayTryAgain(err):
-			return err
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
+	err := p.patiently(ctx, func() error {
+		return p.retaining(ctx, func(tx pgStatements) error { return tx.dropDay(day) })
+	})
+	if errors.Is(err, errPassedOver) {
+		return nil
 	}
+	return err
 }
 
 // dropDay takes the partitions of a day away in one transaction: what is needed of them is put aside, and falls into the default partitions after

@@ -192,7 +192,7 @@ const entriesOfEvent = 3
 
 // pgSealDue reports whether there are about so many events in no segment, or any of an earlier day. It looks at no more than that.
 const pgSealDue = `WITH indexed AS (` + pgIndexedTo + `)
-  SELECT (SELECT count(*) FROM (SELECT 1 FROM event WHERE id > (SELECT * FROM indexed) LIMIT $1) AS some) >= $1
+  SELECT (SELECT count(*) FROM (SELECT 1 FROM event WHERE id > (SELECT * FROM indexed) LIMIT $1) AS counted) >= $1
     OR EXISTS (SELECT 1 FROM event WHERE id > (SELECT * FROM indexed) AND id < $2 AND EXISTS (SELECT 1 FROM day WHERE day = (id >> 21) / 86400000))`
 
 // cutBetweenEvents leaves about so many entries, all of a number's or none.

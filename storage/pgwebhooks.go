@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	pgOrdered      = `UPDATE webhook SET ordered = $1 WHERE key = $2 AND ordered <> $1`
-	pgOpenOfHook   = `SELECT work.id, work.members, event.uri, CASE WHEN event.uri LIKE '/%' THEN NULL ELSE event.body END
+	pgOrdered    = `UPDATE webhook SET ordered = $1 WHERE key = $2 AND ordered <> $1`
+	pgOpenOfHook = `SELECT work.id, work.members, event.uri, CASE WHEN event.uri LIKE '/%' THEN NULL ELSE event.body END
   FROM (SELECT id, members, event FROM work WHERE webhook = $1 AND due_ms IS NOT NULL
     UNION ALL SELECT id, members, event FROM work WHERE webhook = $1 AND node IS NOT NULL) AS work JOIN event ON event.id = work.event`
-	pgLineUp       = `UPDATE work SET line = s.line FROM unnest($1::bigint[], $2::bigint[]) AS s (id, line) WHERE work.id = s.id`
-	pgOutOfLine    = `UPDATE work SET line = NULL WHERE webhook = $1 AND line IS NOT NULL`
-	pgCancelSome   = `DELETE FROM work WHERE id IN (SELECT id FROM work WHERE webhook = $1 AND due_ms IS NOT NULL ORDER BY due_ms, id LIMIT $2
+	pgLineUp     = `UPDATE work SET line = s.line FROM unnest($1::bigint[], $2::bigint[]) AS s (id, line) WHERE work.id = s.id`
+	pgOutOfLine  = `UPDATE work SET line = NULL WHERE webhook = $1 AND line IS NOT NULL`
+	pgCancelSome = `DELETE FROM work WHERE id IN (SELECT id FROM work WHERE webhook = $1 AND due_ms IS NOT NULL ORDER BY due_ms, id LIMIT $2
     FOR UPDATE SKIP LOCKED) RETURNING ` + pgWorkColumns
 	pgOrphans      = `SELECT hook.webhook FROM (` + pgWaitingHooks + `) AS hook WHERE NOT EXISTS (SELECT 1 FROM webhook WHERE key = hook.webhook)`
 	pgDeleteMember = `DELETE FROM member WHERE webhook = $1`

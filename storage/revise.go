@@ -50,7 +50,7 @@ type outdatedWebhook struct {
 func (e *editor) outdated() ([]outdatedWebhook, error) {
 	var found []outdatedWebhook
 	tenants := make(map[uint32]*triggers.Tenant)
-	const query = `SELECT ` + webhookColumns + `, body FROM webhook JOIN (SELECT number, body FROM revision) ON number = webhook.revision ORDER BY key`
+	const query = `SELECT ` + webhookColumns + `, body FROM webhook JOIN (SELECT number, body FROM revision) AS present ON number = webhook.revision ORDER BY key`
 	err := e.db.each(query, "", webhookColumnCount+1, func(values []driver.Value) error {
 		webhook, err := e.webhookOf(rowOfValues(values))
 		if err != nil {

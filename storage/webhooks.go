@@ -58,7 +58,7 @@ func (e *editor) createWebhook(ctx context.Context, w *triggers.Webhook, row *we
 		return err
 	}
 	if limits.Tenant > 0 {
-		count, err := e.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?) AS some`, int64(w.Tenant), int64(limits.Tenant))
+		count, err := e.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?) AS counted`, int64(w.Tenant), int64(limits.Tenant))
 		if err != nil {
 			return err
 		}
