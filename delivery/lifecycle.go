@@ -26,7 +26,7 @@ func isExpected(err error) bool {
 // webhookChanged has waiting work looked at again: the webhook may be on now, or elsewhere.
 func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 	to := d.directory.targetOf(e)
-	if switchedOff(before) && to.webhook.Enabled {
+	if before != nil && switchedOff(before) && to.webhook.Enabled {
 		d.notifyEnabled(to.webhook, before.DisabledAt)
 	}
 	d.mu.Lock()

@@ -35,6 +35,7 @@ const (
 	lockHistory  = 4 // held for sharing by whoever makes new work of old events, alone by who drops them
 	lockClosing  = 5 // one node closes intervals
 	lockSealing  = 6 // one node writes segments of the search index
+	lockFounding = 7 // one node makes what a new store begins with
 )
 
 // rowQuerier reads one row: a pool, or a transaction.
@@ -415,4 +416,18 @@ func (t *pgTx) editor() *editor {
 			return firstOf(day), nil
 		},
 	}
+}
+
+// RedactURL is a URL of PostgreSQL without its password, for people to read.
+func RedactURL(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return "postgres://"
+	}
+	query := parsed.Query()
+	if query.Has("password") {
+		query.Set("password", "xxxxx")
+		parsed.RawQuery = query.Encode()
+	}
+	return parsed.Redacted()
 }

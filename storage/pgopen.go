@@ -25,12 +25,23 @@ const postgresForm = 1
 // migrateLock is the number of the lock that a node holds which brings the tables up to date.
 const migrateLock = 0x706f7274616c
 
+// errURL says nothing of the URL, which holds a password.
+var errURL = errors.New("the URL is not one of PostgreSQL, such as postgres://user:password@host:5432/database")
+
+// CheckPostgresURL reports whether OpenPostgres can make sense of a URL. The error does not show it.
+func CheckPostgresURL(url string) error {
+	if _, err := pgx.ParseConfig(url); err != nil {
+		return errURL
+	}
+	return nil
+}
+
 // migratePostgres brings the fixed tables up to date: one node at a time, while others may run, older ones too. So a migration only adds, and
 // what it takes away no node has needed since the version before.
 func migratePostgres(ctx context.Context, url string) (err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return errors.New("the URL is not one of PostgreSQL") // the error would show its password
+		return errURL
 	}
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()

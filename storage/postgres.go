@@ -51,6 +51,7 @@ var (
 	_ delivery.WebhookStore  = (*Postgres)(nil)
 	_ delivery.RecoveryStore = (*Postgres)(nil)
 	_ delivery.Shifter       = (*Postgres)(nil)
+	_ delivery.SharedStore   = (*Postgres)(nil)
 )
 
 const (
@@ -180,7 +181,7 @@ func (p *Postgres) enter() (leave func(), err error) {
 func openPool(ctx context.Context, url string, most int32, observe func(statement string)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("--store: the URL is not one of PostgreSQL") // the error would show its password
+		return nil, errURL
 	}
 	if config.MaxConns = max(config.MaxConns, most); hasParameter(url, "pool_max_conns") {
 		config.MaxConns = max(config.MaxConns, minConnections)

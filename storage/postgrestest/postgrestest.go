@@ -92,7 +92,7 @@ func prepared(ctx context.Context, name string, prepare func(ctx context.Context
 }
 
 // Main runs a package's tests and stops the server after them. It gives the status to exit with.
-func Main(m *testing.M) int {
+func Main(m interface{ Run() int }) int {
 	status := m.Run()
 	shared.Lock()
 	defer shared.Unlock()
