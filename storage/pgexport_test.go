@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -65,6 +66,10 @@ func (p *Postgres) Explain(t *testing.T, statement string, value func(kind strin
 	conn, err := p.pool.Acquire(t.Context())
 	require.NoError(t, err)
 	defer conn.Release()
+	// What retention puts aside lies in tables of its transaction.
+	_, err = conn.Exec(t.Context(), `CREATE TEMP TABLE IF NOT EXISTS put_aside AS SELECT * FROM event WHERE false;
+CREATE TEMP TABLE IF NOT EXISTS attempts_aside AS SELECT * FROM attempt WHERE false`, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "PREPARE explained AS "+statement)
 	require.NoError(t, err, statement)
 	defer func() {

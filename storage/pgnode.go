@@ -126,7 +126,10 @@ func (p *Postgres) buryDead(ctx context.Context) error {
 			p.log.Warn("a node is dead; its deliveries are taken over", "node", node, "count", freed)
 		}
 	}
-	return nil
+	if len(dead) == 0 {
+		return nil
+	}
+	return p.cancelOrphans(ctx)
 }
 
 // bury takes a node's row away and frees its leases. One that is in the middle of a transaction is not dead yet, unless it is sure to be: then

@@ -12,7 +12,6 @@ import (
 	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
 	"portalhook/storage/postgrestest"
-	"portalhook/storage/storagetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -43,24 +42,4 @@ func postgresHarness(t *testing.T, config storage.Config) deliverytest.Harness {
 		store = openPostgres(t, config)
 		return store
 	}}
-}
-
-func TestQueueOnPostgres(t *testing.T) {
-	t.Parallel()
-	deliverytest.TestQueue(t, func(t *testing.T, now func() time.Time) deliverytest.Harness {
-		t.Helper()
-		return postgresHarness(t, postgresConfig(t, now))
-	})
-}
-
-func TestStoreOnPostgres(t *testing.T) {
-	t.Parallel()
-	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
-		t.Helper()
-		h := postgresHarness(t, postgresConfig(t, now))
-		return storagetest.Harness{
-			Store:  h.Store.(*storage.Postgres),
-			Reopen: func() storagetest.Store { return h.Reopen().(*storage.Postgres) },
-		}
-	})
 }

@@ -66,7 +66,7 @@ func (p *Postgres) retaining(ctx context.Context, do func(pgStatements) error) e
 	defer cancel()
 	return p.plain(ctx, func(tx pgStatements) error {
 		if _, err := tx.tx.Exec(ctx, fmt.Sprintf(`SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d;
-SET LOCAL enable_hashjoin = on; SET LOCAL enable_seqscan = on`, retainTime.Milliseconds(), tableWait.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
+SET LOCAL enable_hashjoin = on; SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on`, retainTime.Milliseconds(), tableWait.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
 		return do(tx)

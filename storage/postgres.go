@@ -114,6 +114,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	if err := p.countOthers(ctx); err != nil {
 		return err
 	}
+	if err := p.cancelOrphans(ctx); err != nil {
+		return err
+	}
 	for range acceptersAtOnce {
 		p.running.Go(p.accept)
 	}
@@ -189,7 +192,8 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	parameters := config.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
 		"application_name": "portalhook", "timezone": "UTC", "jit": "off",
-		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off",
+		"enable_sort": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 		"idle_in_transaction_session_timeout": fmt.Sprint(transactionTime.Milliseconds()),
 		"statement_timeout":                   fmt.Sprint(transactionTime.Milliseconds()),
 	} {
@@ -271,6 +275,9 @@ func numberOf(ms int64) int64 { return int64(firstID(ms)) }
 // Where the day has no tables yet, the transaction is given up, they are made, and it begins anew.
 func (t *pgTx) draw(n int) (triggers.ID, error) {
 	p := t.store
+	if today := p.today(); !p.days.has(today) {
+		return 0, noDayError(today) // no number is lost then
+	}
 	var last int64
 	err := p.draws.QueryRow(t.ctx, drawNumbers, numberOf(p.now().UnixMilli()), int64(n)).Scan(&last)
 	if err != nil {

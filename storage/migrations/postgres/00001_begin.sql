@@ -61,7 +61,8 @@ CREATE TABLE webhook (
   secrets     text,          -- JSON: what is sealed under the key file
   version     bigint NOT NULL
 );
-CREATE INDEX webhook_tenant ON webhook (tenant, created_ms);
+CREATE INDEX webhook_tenant ON webhook (tenant, created_ms, key);
+CREATE INDEX webhook_key ON webhook (tenant, key);
 CREATE INDEX webhook_version ON webhook (version);
 
 -- Webhooks that were deleted, for the nodes that still hold them.
