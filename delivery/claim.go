@@ -70,17 +70,17 @@ func (d *Dispatcher) claimLoop() {
 
 // followClock moves what is due when the wall clock was set.
 func (d *Dispatcher) followClock() {
-	step := d.clock.Check()
-	if step == 0 {
-		return
-	}
-	d.log.Warn("the clock was set", "by", step)
-	shifter, ok := d.queue.(Shifter)
-	if !ok {
-		return
-	}
-	if err := shifter.ShiftDue(context.Background(), step); err != nil {
-		d.log.Error("due dates not moved", "by", step, "err", err)
+	step, err := d.clock.Follow(func(step time.Duration) error {
+		if shifter, ok := d.queue.(Shifter); ok {
+			return shifter.ShiftDue(context.Background(), step)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		d.log.Error("the clock was set, but due dates could not be moved; trying again", "by", step, "err", err)
+	case step != 0:
+		d.log.Warn("the clock was set", "by", step)
 	}
 }
 
@@ -112,6 +112,7 @@ func (d *Dispatcher) claimAll() time.Duration {
 type offer struct {
 	dispatcher *Dispatcher
 	now        time.Time
+	steady     time.Time
 	most       int
 	given      []offered
 	places     map[uint32]int // webhook to its place in given
@@ -137,7 +138,7 @@ func (d *Dispatcher) beginPass() *offer {
 	}
 	most := min(d.shares.limits.Leased-d.shares.leased, claimBatch)
 	d.pass.number++
-	return &offer{dispatcher: d, now: d.clock.Now(), most: most, places: make(map[uint32]int)}
+	return &offer{dispatcher: d, now: d.clock.Now(), steady: d.clock.Steady(), most: most, places: make(map[uint32]int)}
 }
 
 // free says how many deliveries of a webhook may be claimed, and keeps that much room.
@@ -154,7 +155,7 @@ func (o *offer) free(webhook uint32) int {
 	if l == nil {
 		return 0
 	}
-	n := d.shares.room(l, o.now)
+	n := d.shares.room(l, o.steady)
 	if _, twice := o.places[webhook]; twice {
 		return 0
 	}
@@ -174,7 +175,7 @@ func (d *Dispatcher) endPass(o *offer, claimed []Claimed, failed bool) {
 		}
 		given := &o.given[place]
 		given.taken++
-		jobs = append(jobs, claimedJob(&claimed[i], given))
+		jobs = append(jobs, d.claimedJob(&claimed[i], given))
 	}
 	d.metrics.claimed(len(claimed))
 	d.mu.Lock()
@@ -194,7 +195,7 @@ func (d *Dispatcher) endPass(o *offer, claimed []Claimed, failed bool) {
 	d.giveBack(back)
 }
 
-func claimedJob(c *Claimed, given *offered) *job {
+func (d *Dispatcher) claimedJob(c *Claimed, given *offered) *job {
 	revision := &given.target.revision
 	if revision.Number != c.Revision.Number {
 		own := c.Revision
@@ -209,6 +210,7 @@ func claimedJob(c *Claimed, given *offered) *job {
 		size:    sizeOf(c.Events),
 		shipment: shipment{
 			id: c.ID, revision: revision, builtAt: c.BuiltAt, events: c.Events, tries: c.Tries, dueAt: c.DueAt,
+			shift: d.clock.Shift(),
 		},
 	}
 }

@@ -11,9 +11,6 @@ import (
 // judgePause is the time between two tries at what could not be judged, because the store did not answer.
 const judgePause = time.Second
 
-// warnedAt are how far a webhook is on its way to being switched off, in percent, when the log says so.
-var warnedAt = [...]int{50, 70, 90}
-
 // failures are webhooks that have failed and are to be judged, each once however often it fails meanwhile. Whoever notes one never
 // waits.
 type failures struct {
@@ -100,6 +97,7 @@ func (d *Dispatcher) judgeAll() map[*entry]failure {
 		if d.directory.policyOf(e.webhook.Load()) == nil {
 			at = health.Exhausted[len(health.Exhausted)-1]
 		}
+		e.warned = health.Warned // an earlier run told the log
 		noted[e] = failure{at: at}
 	}
 	return d.judge(noted)
@@ -128,7 +126,7 @@ func (d *Dispatcher) judge(noted map[*entry]failure) (failed map[*entry]failure)
 			continue
 		}
 		verdict := of.Judge(d.directory.policyOf(w), one.at)
-		d.warn(e, w, verdict.Percent)
+		d.warn(e, w, &of, verdict.Percent)
 		if verdict.Off {
 			d.condemn(e, one)
 		}
@@ -136,16 +134,13 @@ func (d *Dispatcher) judge(noted map[*entry]failure) (failed map[*entry]failure)
 	return nil
 }
 
-// warn tells the log once at each of the steps on the way to being switched off.
-func (d *Dispatcher) warn(e *entry, w *triggers.Webhook, percent int) {
-	step := 0
-	for step < len(warnedAt) && percent >= warnedAt[step] {
-		step++
-	}
-	if step > e.warned && percent < 100 {
+// warn tells the log and the metrics of a step on the way to being switched off, once: that the way has come to it is stored with the failure.
+func (d *Dispatcher) warn(e *entry, w *triggers.Webhook, of *Health, percent int) {
+	if of.Warned > e.warned && percent < 100 {
+		d.metrics.warned(of.Warned)
 		d.log.Warn("webhook on its way to being switched off", "webhook", w.ID, "percent", percent)
 	}
-	e.warned = step
+	e.warned = of.Warned
 }
 
 // condemn switches off a webhook that the rules say has failed for too long. It is judged again as it is when nobody else saves it:
@@ -171,7 +166,11 @@ func (d *Dispatcher) condemn(e *entry, one failure) {
 func (d *Dispatcher) switchOff(
 	w *triggers.Webhook, quiet bool, decide func(ctx context.Context, present *triggers.Webhook) (code, reason string, err error),
 ) {
-	off, err := d.directory.Update(d.sending, w.Tenant, w.ID, func(present *triggers.Webhook) error {
+	announce := d.announce
+	if quiet {
+		announce = nobody
+	}
+	off, err := d.directory.update(d.sending, w.Tenant, w.ID, announce, func(present *triggers.Webhook) error {
 		if !present.Enabled {
 			return errChanged
 		}
@@ -186,9 +185,6 @@ func (d *Dispatcher) switchOff(
 	switch {
 	case err == nil:
 		d.log.Info("webhook switched off", "webhook", off.ID, "code", off.DisabledReasonCode, "reason", off.DisabledReason)
-		if !quiet {
-			d.notifyDisabled(off)
-		}
 	case !isExpected(err):
 		d.log.Error("webhook not switched off", "webhook", w.ID, "err", err)
 	}

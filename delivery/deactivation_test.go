@@ -35,6 +35,15 @@ func (h *house) switchOn(w *triggers.Webhook) {
 	require.NoError(h.t, err)
 }
 
+func (h *house) switchOff(w *triggers.Webhook) {
+	h.t.Helper()
+	_, err := h.directory.Update(context.Background(), h.tenant, w.ID, func(w *triggers.Webhook) error {
+		w.Enabled = false
+		return nil
+	})
+	require.NoError(h.t, err)
+}
+
 // leap is time that has passed without anybody waiting for it, a poll of the store apart: days of it cost nothing.
 type leap struct{ passed atomic.Int64 }
 
@@ -70,8 +79,8 @@ func (h *house) fail() triggers.ID {
 	return id
 }
 
-// Test24RepeatedFailureSwitchesOff: too many deliveries within the days of the policy switch the webhook off; sporadic ones do not.
-func Test24RepeatedFailureSwitchesOff(t *testing.T) {
+// TestCase24RepeatedFailureSwitchesOff: too many deliveries within the days of the policy switch the webhook off; sporadic ones do not.
+func TestCase24RepeatedFailureSwitchesOff(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inLeaps(t, w, func(h *house, l *ledger, days *leap) {
 		t := h.t
@@ -146,8 +155,9 @@ func TestServicesGoByTheirSettings(t *testing.T) {
 	})
 }
 
-// The standard rule: nothing but failures for five days, at least one delivery given up.
-func TestFiveDaysOfFailuresSwitchOff(t *testing.T) {
+// TestCase24FiveDaysOfFailuresSwitchOff is the standard rule: nothing but failures for five days, at least one delivery given up; a success in
+// between begins it anew.
+func TestCase24FiveDaysOfFailuresSwitchOff(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inLeaps(t, w, func(h *house, l *ledger, days *leap) {
 		t := h.t
@@ -227,24 +237,34 @@ func TestOwnEventsSwitchOffQuietly(t *testing.T) {
 	})
 }
 
-// Test25FailuresAreTheirOwn: those of one webhook, or tenant, do not touch another.
-func Test25FailuresAreTheirOwn(t *testing.T) {
+// TestCase25FailuresAreTheirOwn: those of one webhook, or tenant, do not touch another, though they share a host.
+func TestCase25FailuresAreTheirOwn(t *testing.T) {
 	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
 	inBubble(t, w, nil, func(h *house) {
 		sick := h.subscribe("https://sick.example.com/hook", policied(3))
 		twin := h.subscribe("https://sick.example.com/other", policied(3), "/groups")
 		well := h.subscribe("https://well.example.com/hook", policied(1))
+		other := triggers.Tenant{Name: "other", PortalID: "FEDCBA9876543210", PortalURL: "https://other.example.com/"}
+		require.NoError(h.t, h.directory.SaveTenant(context.Background(), &other))
+		mine := h.tenant
+		h.tenant = other.Key
+		foreign := h.subscribe("https://sick.example.com/hook", policied(3))
+		h.fail()
+		h.tenant = mine
 		for range 3 {
 			h.fail()
 		}
+		require.Len(h.t, h.health(foreign).Exhausted, 1)
+		require.Zero(h.t, h.health(twin))
+		require.True(h.t, h.present(foreign).Enabled)
 		require.False(h.t, h.present(sick).Enabled)
 		require.True(h.t, h.present(twin).Enabled)
 		require.True(h.t, h.present(well).Enabled)
 	})
 }
 
-// Failures are counted over a restart, and one that came just before the end is judged after the next start.
-func Test24SurvivesARestart(t *testing.T) {
+// TestCase24SurvivesARestart: failures are counted over a restart, and one that came just before the end is judged after the next start.
+func TestCase24SurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: always(500)}
 		queue := deliverytest.NewQueue(time.Now)

@@ -27,7 +27,7 @@ type WebhookStore interface {
 	// CreateWebhook draws Key and Revision and sets them; triggers.ErrLimit or triggers.ErrOwnerLimit past the limits, which are judged
 	// in the transaction that stores it.
 	CreateWebhook(ctx context.Context, w *triggers.Webhook, limits WebhookLimits) error
-	// UpdateWebhook changes the webhook with this Tenant and ID and sets Revision; triggers.ErrNotFound when there is none, and
+	// UpdateWebhook changes the webhook with this Tenant and ID and sets Revision, and stores the Notice that ctx carries with it; triggers.ErrNotFound when there is none, and
 	// triggers.ErrOwnerLimit when it becomes the webhook of an owner who has as many as he may: one that is his already is never over.
 	UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits WebhookLimits) error
 	// DeleteWebhook cancels what waits for the webhook; triggers.ErrNotFound when there is none.
@@ -59,6 +59,8 @@ type Directory struct {
 
 	version int64 // of a store that others change: as of which everything was loaded
 
+	// announce says what is to be told of a change; set by the dispatcher before it starts.
+	announce func(before, after *triggers.Webhook) *Notice
 	// changed is called after a webhook has changed, with what it was before, which is nil when it was changed elsewhere; removed after it has
 	// gone; set by the dispatcher before it starts.
 	changed func(e *entry, before *triggers.Webhook)
@@ -76,7 +78,7 @@ type entry struct {
 	target  atomic.Pointer[target] // of the webhook, made when first asked for
 	gone    atomic.Bool
 	lane    *lane // the dispatcher's, guarded by its lock
-	warned  int   // how many warnings the log has had of it; the judge's
+	warned  int   // the last step on its way to being switched off that the log was told of; the judge's
 }
 
 // DirectoryConfig is what a Directory is made from.
@@ -95,8 +97,8 @@ type DirectoryConfig struct {
 func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, error) {
 	d := &Directory{
 		store: config.Store, table: config.Table, legacyCloud: config.LegacyCloud, own: config.Own,
-		limits:  WebhookLimits{Tenant: config.MaxWebhooks, Owner: config.MaxWebhooksPerOwner},
-		changed: func(*entry, *triggers.Webhook) {}, removed: func(*entry) {},
+		limits:   WebhookLimits{Tenant: config.MaxWebhooks, Owner: config.MaxWebhooksPerOwner},
+		announce: nobody, changed: func(*entry, *triggers.Webhook) {}, removed: func(*entry) {},
 	}
 	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
 		return nil, fmt.Errorf("bring webhooks up to date: %w", err)
@@ -216,6 +218,17 @@ func (d *Directory) Create(ctx context.Context, w *triggers.Webhook) error {
 func (d *Directory) Update(
 	ctx context.Context, tenant uint32, id triggers.WebhookID, change func(*triggers.Webhook) error,
 ) (*triggers.Webhook, error) {
+	return d.update(ctx, tenant, id, d.announce, change)
+}
+
+// nobody is told of a change.
+func nobody(_, _ *triggers.Webhook) *Notice { return nil }
+
+// update is Update, of which is told what announce says, in the transaction of the change.
+func (d *Directory) update(
+	ctx context.Context, tenant uint32, id triggers.WebhookID, announce func(before, after *triggers.Webhook) *Notice,
+	change func(*triggers.Webhook) error,
+) (*triggers.Webhook, error) {
 	d.tenancy.RLock()
 	defer d.tenancy.RUnlock()
 	lock := d.lockOf(id)
@@ -238,8 +251,11 @@ func (d *Directory) Update(
 	w.Key, w.ID, w.Tenant, w.Revision = before.Key, before.ID, before.Tenant, before.Revision
 	if w.Enabled {
 		w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
+	} else {
+		w.EnabledReason, w.EnabledAt = "", time.Time{}
 	}
-	if err := d.store.UpdateWebhook(d.own.Own(ctx, before, &w), &w, d.limits); err != nil {
+	ctx = Announcing(d.own.Own(ctx, before, &w), announce(before, &w))
+	if err := d.store.UpdateWebhook(ctx, &w, d.limits); err != nil {
 		return nil, err
 	}
 	d.put(e, &w, false)
@@ -361,57 +377,7 @@ func (d *Directory) targetOf(e *entry) *target {
 	}
 	tenant := d.Tenant(w.Tenant)
 	t := newTarget(w, RevisionOf(w, &tenant, d.legacyCloud), tenant.SettingsFor(w))
+	t.policy = tenant.PolicyFor(w)
 	e.target.Store(t)
 	return t
-}
-
-// pages maps webhook keys, which are small and dense, to their entries. Reading takes no lock.
-type pages struct {
-	growing sync.Mutex
-	list    atomic.Pointer[[]*page]
-}
-
-const pageSize = 1024
-
-type page [pageSize]atomic.Pointer[entry]
-
-func (p *pages) get(key uint32) *entry {
-	list := p.list.Load()
-	if list == nil || int(key/pageSize) >= len(*list) {
-		return nil
-	}
-	return (*list)[key/pageSize][key%pageSize].Load()
-}
-
-func (p *pages) set(key uint32, e *entry) {
-	p.growing.Lock()
-	defer p.growing.Unlock()
-	var list []*page
-	if old := p.list.Load(); old != nil {
-		list = *old
-	}
-	if need := int(key/pageSize) + 1; need > len(list) {
-		grown := make([]*page, need)
-		for i := copy(grown, list); i < need; i++ {
-			grown[i] = new(page)
-		}
-		list = grown
-		p.list.Store(&grown)
-	}
-	list[key/pageSize][key%pageSize].Store(e)
-}
-
-// each calls visit for every entry.
-func (p *pages) each(visit func(*entry)) {
-	list := p.list.Load()
-	if list == nil {
-		return
-	}
-	for _, page := range *list {
-		for i := range page {
-			if e := page[i].Load(); e != nil {
-				visit(e)
-			}
-		}
-	}
 }

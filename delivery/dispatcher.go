@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -47,6 +48,9 @@ type Config struct {
 	Logger       *slog.Logger          // nil: nothing is logged
 	Clock        *Clock                // nil: the system's
 	Random       func() float64        // in [0, 1), for jitter; nil: math/rand
+	Catalog      *triggers.Catalog     // whose samples probes send; nil: triggers.Default()
+	// ProbeAfter is how long after a webhook was switched off its receiver is probed; each wait is twice the one before, up to 6 h. 0: 5 min.
+	ProbeAfter time.Duration
 }
 
 // Dispatcher accepts events and carries their deliveries. One of them is the whole of this package at work: Start it once, feed it by
@@ -64,7 +68,8 @@ type Dispatcher struct {
 	metrics   *metrics
 	log       *slog.Logger
 	settler   *settler
-	notices   notices
+	notices   chan struct{} // nudges the loop that tells them
+	probes    chan struct{} // nudges the loop that sends them
 	failures  failures
 	intervals intervals
 
@@ -75,13 +80,15 @@ type Dispatcher struct {
 	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
-	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges' and the disk's watch
+	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges', the probes' and the disk's watch
 	active     sync.WaitGroup // calls of Dispatch, Resend and Test; added to under mu while not stopping
 	workers    sync.WaitGroup
 	scratch    sync.Pool // of plans
 	resends    chan struct{}
 	trials     *trials
 	tail       Tail
+	catalog    *triggers.Catalog
+	probeAfter time.Duration
 
 	mu                sync.Mutex
 	shares            shares
@@ -93,26 +100,35 @@ type Dispatcher struct {
 // New makes a Dispatcher. Nothing moves before Start.
 func New(config Config) *Dispatcher {
 	d := &Dispatcher{
-		queue:     config.Queue,
-		directory: config.Directory,
-		table:     config.Table,
-		gauge:     config.Gauge,
-		maxOpen:   config.MaxOpen,
-		minFree:   config.MinFreeBytes,
-		clock:     config.Clock,
-		random:    config.Random,
-		log:       config.Logger,
-		stop:      make(chan struct{}),
-		wake:      make(chan struct{}, 1),
-		resends:   make(chan struct{}, maxResends),
-		trials:    newTrials(),
-		notices:   notices{wake: make(chan struct{}, 1)},
-		failures:  failures{wake: make(chan struct{}, 1)},
-		intervals: intervals{wake: make(chan struct{}, 1), ends: make(map[int64]int)},
-		shares:    shares{limits: config.Limits.withDefaults()},
+		queue:      config.Queue,
+		directory:  config.Directory,
+		table:      config.Table,
+		gauge:      config.Gauge,
+		maxOpen:    config.MaxOpen,
+		minFree:    config.MinFreeBytes,
+		clock:      config.Clock,
+		random:     config.Random,
+		catalog:    config.Catalog,
+		probeAfter: config.ProbeAfter,
+		log:        config.Logger,
+		stop:       make(chan struct{}),
+		wake:       make(chan struct{}, 1),
+		resends:    make(chan struct{}, maxResends),
+		trials:     newTrials(),
+		notices:    make(chan struct{}, 1),
+		probes:     make(chan struct{}, 1),
+		failures:   failures{wake: make(chan struct{}, 1)},
+		intervals:  intervals{wake: make(chan struct{}, 1), ends: make(map[int64]int)},
+		shares:     shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
 		d.maxOpen = defaultMaxOpen
+	}
+	if d.catalog == nil {
+		d.catalog = triggers.Default()
+	}
+	if d.probeAfter <= 0 {
+		d.probeAfter = defaultProbeAfter
 	}
 	if d.minFree == 0 {
 		d.minFree = defaultMinFreeBytes
@@ -134,8 +150,9 @@ func New(config Config) *Dispatcher {
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock
-	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room)
+	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room, d.clock)
 	d.scratch.New = func() any { return new(plan) }
+	d.directory.announce = d.announce
 	d.directory.changed = d.webhookChanged
 	d.directory.removed = d.webhookRemoved
 	return d
@@ -152,6 +169,7 @@ func (d *Dispatcher) Start() {
 	d.background.Go(d.tellLoop)
 	d.background.Go(d.judgeLoop)
 	d.background.Go(d.challengeLoop)
+	d.background.Go(d.probeLoop)
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}
@@ -187,18 +205,22 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 	if len(events) == 0 {
 		return nil, nil
 	}
+	release := d.clock.Hold() // from the date of acceptance to the commit
+	shift := d.clock.Shift()
 	p := d.scratch.Get().(*plan)
 	at, err := d.planNow(p, tenant, events)
 	if err != nil {
+		release()
 		p.reset()
 		d.scratch.Put(p)
 		return nil, err
 	}
 	if lease {
-		d.reserve(p, at)
+		d.reserve(p)
 	}
 	// The commit is waited for whatever becomes of the caller: only its answer tells what was leased to us.
 	receipts, err := d.queue.Enqueue(context.WithoutCancel(ctx), p.acceptances)
+	release() // before anything waits for the settler, which holds it too
 	if p.members {
 		d.intervals.leave(p.planned)
 	}
@@ -210,7 +232,7 @@ func (d *Dispatcher) accept(ctx context.Context, tenant uint32, events []*trigge
 	if d.tail.heard() {
 		d.tellAccepted(p, receipts, at)
 	}
-	d.handOver(p, receipts, at)
+	d.handOver(p, receipts, at, shift)
 	p.reset()
 	d.scratch.Put(p)
 	return receipts, nil

@@ -22,6 +22,7 @@ type nameServer struct {
 }
 
 type nameAnswer struct {
+	alias  string // the addresses are this name's, in truth
 	addrs  []string
 	code   dnsmessage.RCode
 	silent bool
@@ -75,9 +76,17 @@ func (s *nameServer) reply(query []byte) []byte {
 		return nil
 	}
 	message.Response, message.RCode, message.Additionals = true, answer.code, nil
+	owner := question.Name
+	if answer.alias != "" {
+		owner = dnsmessage.MustNewName(answer.alias + ".")
+		message.Answers = append(message.Answers, dnsmessage.Resource{
+			Header: dnsmessage.ResourceHeader{Name: question.Name, Type: dnsmessage.TypeCNAME, Class: dnsmessage.ClassINET, TTL: 60},
+			Body:   &dnsmessage.CNAMEResource{CNAME: owner},
+		})
+	}
 	for _, text := range answer.addrs {
 		addr := netip.MustParseAddr(text)
-		header := dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 60}
+		header := dnsmessage.ResourceHeader{Name: owner, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 60}
 		switch {
 		case addr.Is4() && question.Type == dnsmessage.TypeA:
 			message.Answers = append(message.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: addr.As4()}})

@@ -11,7 +11,7 @@ import (
 	"portalhook/triggers"
 )
 
-// Guard judges every address at the moment it is dialled, so that no trick with names gets around it.
+// Guard judges every address at the moment it is dialled, or named to a proxy, so that no trick with names gets around it.
 type Guard struct {
 	targets triggers.Targets
 	public  *ssrf.Guardian
@@ -72,10 +72,18 @@ func (g *Guard) Judge(host string, target netip.AddrPort) error {
 	if g.targets.AdmitsHost(host) || g.targets.AdmitsAddr(addr) {
 		return nil
 	}
-	if err := g.public.SafeAddr(addr); err != nil {
+	if err := g.public.SafeAddr(addr); err != nil || isISATAP(addr) {
 		return blocked("it is not a public address, and no allowed target")
 	}
 	return nil
+}
+
+// isISATAP reports whether an address is of a tunnel within a site (RFC 5214, section 6.1): the last half of it is an IPv4 address, a
+// private one perhaps, after 00-00-5E-FE or 02-00-5E-FE.
+func isISATAP(addr netip.Addr) bool {
+	const globallyUnique = 0x02 // the bit of an interface's identifier
+	b := addr.As16()
+	return addr.Is6() && b[8]&^globallyUnique == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe
 }
 
 // isLocal reports whether addr is one of this machine's. When they cannot be listed, it is taken for one.

@@ -7,9 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -151,9 +149,7 @@ func (d *Dispatcher) ask(ctx context.Context, to *target, method string, at *url
 	if err == nil {
 		return status, text, nil
 	}
-	if progress.resolving() && errors.Is(err, context.DeadlineExceeded) {
-		err = &net.DNSError{Err: "no answer before the deadline", Name: at.Hostname(), IsTimeout: true}
-	}
+	err = progress.explain(err, at.Hostname())
 	outcome := Classify(0, err)
 	return status, nil, &HandshakeError{
 		Reason: string(to.conceal([]byte(reason(0, err)))), ours: outcome == Infrastructure || outcome == ShutDown,

@@ -19,8 +19,8 @@ type happening struct {
 	succeeded, exhausted, our bool // of an attempt: it succeeded, it was the last of its delivery, its failure was ours
 }
 
-func (h happening) settlement() *delivery.Settlement {
-	s := &delivery.Settlement{State: delivery.Waiting, Attempt: &delivery.Attempt{
+func (h happening) settlement(policy *triggers.DeactivationPolicy) *delivery.Settlement {
+	s := &delivery.Settlement{State: delivery.Waiting, Policy: policy, Attempt: &delivery.Attempt{
 		StartedAt: h.at.Add(-time.Millisecond), Total: time.Millisecond, Outcome: delivery.Rejected,
 	}}
 	switch {
@@ -30,7 +30,7 @@ func (h happening) settlement() *delivery.Settlement {
 		s.State, s.Attempt.Outcome = delivery.Succeeded, delivery.Delivered
 	}
 	if h.exhausted {
-		s.State = delivery.Exhausted
+		s.State, s.Notice = delivery.Exhausted, &delivery.Notice{Name: "exhaust", Properties: []byte(`{"a":1}`)}
 	}
 	return s
 }
@@ -75,6 +75,76 @@ func switchedOffNaively(log []happening, policy *triggers.DeactivationPolicy, at
 	return first != nil && gaveUp && at.Sub(first.at) >= 5*24*time.Hour
 }
 
+// countedNaively is how many deliveries ran out of attempts within the days of the policy before a time, or at it.
+func countedNaively(since []happening, policy *triggers.DeactivationPolicy, at time.Time) (count int) {
+	for _, h := range since {
+		if h.exhausted && at.Sub(h.at) < time.Duration(policy.DaysInPast)*24*time.Hour {
+			count++
+		}
+	}
+	return count
+}
+
+// factsNaively are what the notice of the last line of the log, a delivery that ran out of attempts, says.
+func factsNaively(log []happening, policy *triggers.DeactivationPolicy) string {
+	since := sinceOn(log)
+	last := since[len(since)-1]
+	first := true // since a success
+	var way []happening
+	failures, reached, told, percent, warning := 0, 0, 0, 0, 0
+	for i, h := range since {
+		if h.succeeded {
+			if first = true; policy == nil {
+				way, reached, told = nil, 0, 0
+			}
+			continue
+		}
+		if policy != nil && countedNaively(since[:i], policy, h.at) == 0 {
+			way, reached, told = nil, 0, 0
+		}
+		way = append(way, h)
+		if policy != nil {
+			failures = countedNaively(since[:i+1], policy, h.at)
+			percent = min(failures*100/policy.NumberOfFailures, 100)
+		} else {
+			failures = 0
+			for _, t := range since[:i+1] { // of the same millisecond those count that came before the success, too
+				if t.exhausted && !t.at.Before(way[0].at) && h.at.Sub(t.at) < 30*24*time.Hour {
+					failures++
+				}
+			}
+			percent = min(int(h.at.Sub(way[0].at)*100/(5*24*time.Hour)), 99)
+			if switchedOffNaively(since[:i+1], nil, h.at) {
+				percent = 100
+			}
+		}
+		for _, step := range []int{50, 70, 90} {
+			if percent < 100 && percent >= step {
+				reached = max(reached, step)
+			}
+		}
+		if !h.exhausted {
+			continue
+		}
+		if warning = 0; reached > told {
+			warning, told = reached, reached
+		}
+		if i < len(since)-1 {
+			first = false
+		}
+	}
+	failures = min(failures, 100) // no more are remembered
+	facts := fmt.Sprintf(`{"a":1,"first":%t,"failures":%d`, first && last.exhausted, failures)
+	if policy != nil {
+		facts += fmt.Sprintf(`,"limit":%d`, policy.NumberOfFailures)
+	}
+	facts += fmt.Sprintf(`,"percent":%d`, percent)
+	if warning > 0 {
+		facts += fmt.Sprintf(`,"warning":%d`, warning)
+	}
+	return facts + "}"
+}
+
 // What is remembered of a webhook is enough for both rules: they say what a look through the whole log says, whatever happens.
 func TestRulesSayWhatTheWholeLogSays(t *testing.T) {
 	t.Parallel()
@@ -96,8 +166,16 @@ func TestRulesSayWhatTheWholeLogSays(t *testing.T) {
 			h.at = now
 			log = append(log, h)
 			before := health.Clone()
-			changed := health.Note(h.settlement())
+			changed, told := health.Note(h.settlement(policy))
 			require.True(t, changed || sameHealth(before, health), "what says that it changed nothing changed nothing")
+			switch {
+			case h.our && h.exhausted:
+				require.Equal(t, `{"a":1,"first":false}`, string(told.Properties), "what is not charged is no first")
+			case h.exhausted:
+				require.Equal(t, factsNaively(log, policy), string(told.Properties))
+			default:
+				require.Nil(t, told)
+			}
 			if h.succeeded || h.our {
 				return
 			}
@@ -133,7 +211,7 @@ func TestRulesSayWhatTheWholeLogSays(t *testing.T) {
 }
 
 func sameHealth(a, b delivery.Health) bool {
-	return a.GaveUp == b.GaveUp && a.FailingSince.Equal(b.FailingSince) && fmt.Sprint(a.Exhausted) == fmt.Sprint(b.Exhausted)
+	return a.GaveUp == b.GaveUp && a.Warned == b.Warned && a.Told == b.Told && a.FailingSince.Equal(b.FailingSince) && fmt.Sprint(a.Exhausted) == fmt.Sprint(b.Exhausted)
 }
 
 func TestVerdicts(t *testing.T) {

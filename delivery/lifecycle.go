@@ -26,9 +26,10 @@ func isExpected(err error) bool {
 // webhookChanged has waiting work looked at again: the webhook may be on now, or elsewhere.
 func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 	to := d.directory.targetOf(e)
-	if before != nil && switchedOff(before) && to.webhook.Enabled {
-		d.notifyEnabled(to.webhook, before.DisabledAt)
+	if before != nil && before.Enabled != to.webhook.Enabled {
+		d.tellSoon() // what the change left to be told
 	}
+	d.probeSoon()
 	d.mu.Lock()
 	if e.lane != nil {
 		d.shares.aim(e.lane, to)
@@ -41,7 +42,7 @@ func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 func (d *Dispatcher) webhookRemoved(e *entry) {
 	d.mu.Lock()
 	if e.lane != nil {
-		d.shares.forget(e.lane, d.clock.Now())
+		d.shares.forget(e.lane, d.clock.Steady())
 	}
 	back := d.takeReturned()
 	d.mu.Unlock()
@@ -84,7 +85,7 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		inbox <- nil
 	}
 	d.idle = nil
-	now := d.clock.Now()
+	now := d.clock.Steady()
 	d.directory.byKey.each(func(e *entry) {
 		if e.lane != nil {
 			d.shares.flush(e.lane, now)
@@ -116,9 +117,7 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleGrace)
 		defer cancel()
 	}
-	settled := d.settler.stop(ctx)
-	d.tellRest(ctx)
-	return errors.Join(cut, settled)
+	return errors.Join(cut, d.settler.stop(ctx))
 }
 
 // Resend sends the bytes of one of a tenant's deliveries again, under a new delivery id, to where the webhook points now, and returns
@@ -150,7 +149,7 @@ func (d *Dispatcher) Resend(ctx context.Context, tenant uint32, id triggers.ID) 
 		return nil, fmt.Errorf("resend: the webhook: %w", triggers.ErrNotFound)
 	}
 	to := d.directory.targetOf(e)
-	j := claimedJob(&claimed, &offered{entry: e, target: to})
+	j := d.claimedJob(&claimed, &offered{entry: e, target: to})
 
 	sending, release := d.whileSending(ctx)
 	defer release()

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,8 @@ const (
 type metrics struct {
 	events, duplicates, unmatched, planned prometheus.Counter
 	refusals                               map[string]prometheus.Counter
-	attempts, tests                        map[Outcome]prometheus.Counter
+	attempts, tests, probes                map[Outcome]prometheus.Counter
+	warnings                               map[string]prometheus.Counter
 	took, waited                           prometheus.Histogram
 	ends                                   map[State]prometheus.Counter
 	settleBatches, stale, settleFailures   prometheus.Counter
@@ -55,11 +57,13 @@ func newMetrics(registerer prometheus.Registerer, d *Dispatcher) *metrics {
 		settleFailures: counter("settle_failures_total", "Batches of ended attempts that could not be recorded at first."),
 		claims:         counter("deliveries_claimed_total", "Deliveries fetched from the store."),
 		claimFailures:  counter("claim_failures_total", "Claims that failed."),
-		dropped:        counter("own_events_dropped_total", "Events about webhooks that could not be told, as too many waited or the server stopped."),
+		dropped:        counter("own_events_dropped_total", "Events about webhooks that could not be told, whatever is tried."),
 		refusals: counters(registerer, "events_refused_total", "Batches of events refused because of our own state.", "reason",
 			refusedQueue, refusedDisk, refusedStore, refusedStopping),
 		attempts: counters(registerer, "attempts_total", "Attempts by what they came to.", "outcome", Outcomes...),
 		tests:    counters(registerer, "webhook_tests_total", "Tests of webhooks by what they came to.", "outcome", Outcomes...),
+		probes:   counters(registerer, "webhook_probes_total", "Probes of webhooks that the server switched off, by what they came to.", "outcome", Outcomes...),
+		warnings: counters(registerer, "webhook_warnings_total", "Webhooks that came to a step on their way to being switched off.", "percent", "50", "70", "90"),
 		ends: counters(registerer, "deliveries_ended_total", "Deliveries by how they ended.", "state",
 			Succeeded, Exhausted, Cancelled),
 	}
@@ -117,6 +121,10 @@ func (m *metrics) attempted(a answer) {
 }
 
 func (m *metrics) tested(a answer) { m.tests[a.outcome].Inc() }
+
+func (m *metrics) probed(a answer) { m.probes[a.outcome].Inc() }
+
+func (m *metrics) warned(percent int) { m.warnings[strconv.Itoa(percent)].Inc() }
 
 func (m *metrics) claimed(n int) { m.claims.Add(float64(n)) }
 

@@ -1,11 +1,12 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -14,161 +15,184 @@ import (
 )
 
 const (
-	// maxNotices bounds the notices in memory. When a receiver with many deliveries goes, more than these may come than the store takes;
-	// the rest is counted and dropped, as the history tells of each delivery anyway.
-	maxNotices  = 4096
 	noticeBatch = 64
 	noticePause = time.Second // at least, before notices that could not be taken are tried again
 	// noticeSource keeps the identities of our own events apart from those that backends choose.
 	noticeSource = "portalhook"
 )
 
-// notices are events of our own on their way to Dispatch: that a webhook was switched off, or came on again, or that a delivery ran out of
-// attempts. Whoever has one to tell never waits. A delivery of such an event leads to no other.
-type notices struct {
-	mu      sync.Mutex
-	waiting []notice
-	closed  bool
-	wake    chan struct{}
+// Notice is an event of our own that is still to be told: that a webhook was switched off, or came on again, or that a delivery ran out
+// of attempts. It is stored in the transaction of what it tells of, and goes when its event is stored, so that each is told once, however
+// the process ends. A delivery of such an event leads to no other.
+type Notice struct {
+	ID        int64 // the store's number
+	Tenant    uint32
+	Webhook   triggers.WebhookID
+	Operation triggers.Operation // of triggers.Webhooks
+	// Name is the event's id. The same happening has the same name, whoever tells of it.
+	Name       string
+	At         time.Time // milliseconds count
+	Properties []byte    // a JSON object, not empty
 }
 
-type notice struct {
-	tenant uint32
-	event  *triggers.Event
+// healthFacts are what a webhook's health adds to the notice of a delivery that ran out of attempts.
+type healthFacts struct {
+	first   bool
+	way     Way
+	warning int // 0: none
 }
 
-// put takes a notice, unless too many wait or nothing is told any more.
-func (n *notices) put(one notice) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed || len(n.waiting) == maxNotices {
-		return false
+// with is the notice with the facts behind its other properties; without facts it is no first and no warning. Nil stays nil.
+func (n *Notice) with(facts *healthFacts) *Notice {
+	if n == nil {
+		return nil
 	}
-	n.waiting = append(n.waiting, one)
+	told := *n
+	properties := bytes.TrimSuffix(slices.Clip(n.Properties), []byte("}"))
+	if facts == nil {
+		told.Properties = append(properties, `,"first":false}`...)
+		return &told
+	}
+	properties = fmt.Appendf(properties, `,"first":%t,"failures":%d`, facts.first, facts.way.Failures)
+	if !facts.way.Standard {
+		properties = fmt.Appendf(properties, `,"limit":%d`, facts.way.Limit)
+	}
+	properties = fmt.Appendf(properties, `,"percent":%d`, facts.way.Percent)
+	if facts.warning > 0 {
+		properties = fmt.Appendf(properties, `,"warning":%d`, facts.warning)
+	}
+	told.Properties = append(properties, '}')
+	return &told
+}
+
+// event is the event that the notice becomes. The error is a *triggers.FieldError, and cannot be for one that the dispatcher made.
+func (n *Notice) event() (*triggers.Event, error) {
+	uri, err := triggers.NewURI(triggers.Webhooks, n.Operation, "", n.Webhook.String())
+	if err != nil {
+		return nil, err
+	}
+	return &triggers.Event{
+		URI: uri, EventID: n.Name, Source: noticeSource, When: n.At.UnixMilli(), HasWhen: true, Properties: n.Properties,
+	}, nil
+}
+
+type noticeKey struct{}
+
+// Announcing gives a context under which UpdateWebhook stores a notice beside the change, in the same transaction. It travels there as a
+// Change does.
+func Announcing(ctx context.Context, n *Notice) context.Context {
+	if n == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, noticeKey{}, n)
+}
+
+// NoticeIn is the notice that a context carries; nil when there is none.
+func NoticeIn(ctx context.Context) *Notice {
+	n, _ := ctx.Value(noticeKey{}).(*Notice)
+	return n
+}
+
+// tellSoon has the notices looked at that are stored now.
+func (d *Dispatcher) tellSoon() {
 	select {
-	case n.wake <- struct{}{}:
+	case d.notices <- struct{}{}:
 	default:
 	}
-	return true
 }
 
-// first are the notices at the head that are of one tenant, at most most. They stay until drop is called.
-func (n *notices) first(most int) (tenant uint32, events []*triggers.Event) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, one := range n.waiting {
-		if len(events) == most || len(events) > 0 && one.tenant != tenant {
-			break
-		}
-		tenant, events = one.tenant, append(events, one.event)
-	}
-	return tenant, events
-}
-
-// drop removes count notices from the place at.
-func (n *notices) drop(at, count int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	kept := append(n.waiting[:at], n.waiting[at+count:]...)
-	clear(n.waiting[len(kept):])
-	n.waiting = kept
-}
-
-// close takes no more and says how many wait.
-func (n *notices) close() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.closed = true
-	return len(n.waiting)
-}
-
-// tellLoop dispatches notices as they come.
+// tellLoop tells what an earlier run left, and then notices as they come.
 func (d *Dispatcher) tellLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-d.stop:
 			return
-		case <-d.notices.wake:
+		case <-d.notices:
+		case <-timer.C:
 		}
-		for pause := d.tell(d.dispatch); pause > 0; pause = d.tell(d.dispatch) {
-			timer := time.NewTimer(pause)
-			select {
-			case <-d.stop:
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		if pause := d.tell(); pause > 0 {
+			timer.Reset(pause)
 		}
 	}
 }
 
-// tell hands over the notices that wait, until none is left or they cannot be taken now: then it says when to try again.
-func (d *Dispatcher) tell(
-	dispatch func(context.Context, uint32, []*triggers.Event) ([]Receipt, error),
-) (pause time.Duration) {
+// tell dispatches the notices that wait, until none is left, the dispatcher stops, or they cannot be taken now: then it says when to try
+// again.
+func (d *Dispatcher) tell() (pause time.Duration) {
 	most := noticeBatch
 	for {
-		tenant, events := d.notices.first(most)
-		if len(events) == 0 {
+		select {
+		case <-d.stop:
+			return 0
+		default:
+		}
+		waiting, err := d.queue.Notices(context.Background(), most)
+		if err != nil {
+			d.log.Error("own events not read; trying again", "err", err)
+			return noticePause
+		}
+		if len(waiting) == 0 {
 			return 0
 		}
-		_, err := dispatch(context.Background(), tenant, events)
-		if err == nil {
-			d.notices.drop(0, len(events))
-			continue
+		if others := slices.IndexFunc(waiting, func(n Notice) bool { return n.Tenant != waiting[0].Tenant }); others > 0 {
+			waiting = waiting[:others]
 		}
-		if overload, ok := errors.AsType[*Overload](err); ok {
+		err = d.tellTogether(waiting)
+		switch overload, ok := errors.AsType[*Overload](err); {
+		case err == nil:
+		case ok:
 			return max(overload.RetryAfter, noticePause)
-		}
-		if conflict, ok := errors.AsType[*ConflictError](err); ok {
-			d.notices.drop(conflict.Index, 1) // told before, in other words
-			continue
-		}
-		if errors.Is(err, ErrTooMany) && len(events) > 1 {
-			most = 1
-			continue
-		}
-		d.notices.drop(0, len(events))
-		d.metrics.noticesDropped(len(events))
-		d.log.Error("own events not told", "tenant", tenant, "count", len(events), "err", err)
-	}
-}
-
-// tellRest stores what still waits when everything else has ended; nothing of it is sent before the next start.
-func (d *Dispatcher) tellRest(ctx context.Context) {
-	if d.notices.close() > 0 {
-		d.tell(func(_ context.Context, tenant uint32, events []*triggers.Event) ([]Receipt, error) {
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("the server stopped first: %w", context.Cause(ctx))
+		case len(waiting) > 1:
+			most = 1 // one that cannot be told takes no other with it
+		default:
+			if !d.forgetNotices(waiting, err) {
+				return noticePause
 			}
-			return d.accept(ctx, tenant, events, false)
-		})
-	}
-	if left := d.notices.close(); left > 0 {
-		d.metrics.noticesDropped(left)
-		d.log.Warn("own events not told", "count", left)
+		}
 	}
 }
 
-// notify puts an event of our own about a webhook on its way. The same operation at the same time under the same name is told once,
-// whoever tells it.
-func (d *Dispatcher) notify(w *triggers.Webhook, op triggers.Operation, name string, at time.Time, properties any) {
-	uri, err := triggers.NewURI(triggers.Webhooks, op, "", w.ID.String())
-	if err != nil {
-		d.log.Error("own event not told", "webhook", w.ID, "err", err) // cannot be
-		return
+// tellTogether dispatches notices of one tenant. What was told before in other words is told by that.
+func (d *Dispatcher) tellTogether(waiting []Notice) error {
+	events := make([]*triggers.Event, len(waiting))
+	for i := range waiting {
+		var err error
+		if events[i], err = waiting[i].event(); err != nil {
+			return err
+		}
 	}
+	_, err := d.dispatch(context.Background(), waiting[0].Tenant, events)
+	if conflict, ok := errors.AsType[*ConflictError](err); ok {
+		return d.queue.ForgetNotices(context.Background(), waiting[conflict.Index].ID)
+	}
+	return err
+}
+
+// forgetNotices gives up notices that can never be told, and reports whether the store did.
+func (d *Dispatcher) forgetNotices(waiting []Notice, why error) bool {
+	ids := make([]int64, len(waiting))
+	for i := range waiting {
+		ids[i] = waiting[i].ID
+	}
+	if err := d.queue.ForgetNotices(context.Background(), ids...); err != nil {
+		d.log.Error("own events not told; trying again", "count", len(ids), "err", errors.Join(why, err))
+		return false
+	}
+	d.metrics.noticesDropped(len(ids))
+	d.log.Error("own events not told", "tenant", waiting[0].Tenant, "count", len(ids), "err", why)
+	return true
+}
+
+// notice makes the notice of an operation on a webhook; nil when that cannot be.
+func (d *Dispatcher) notice(w *triggers.Webhook, op triggers.Operation, name string, at time.Time, properties any) *Notice {
 	body, err := json.Marshal(properties)
 	if err != nil {
 		d.log.Error("own event not told", "webhook", w.ID, "err", err) // cannot be: texts come from JSON
-		return
+		return nil
 	}
-	event := &triggers.Event{
-		URI: uri, EventID: name, Source: noticeSource, When: at.UnixMilli(), HasWhen: true, Properties: body,
-	}
-	if !d.notices.put(notice{w.Tenant, event}) {
-		d.metrics.noticesDropped(1)
-	}
+	return &Notice{Tenant: w.Tenant, Webhook: w.ID, Operation: op, Name: name, At: at, Properties: body}
 }
 
 // aboutWebhook is what every event of our own says of its webhook.
@@ -179,23 +203,34 @@ type aboutWebhook struct {
 
 func about(w *triggers.Webhook) aboutWebhook { return aboutWebhook{w.ID.String(), w.Name} }
 
-// notifyDisabled tells that the server switched a webhook off.
-func (d *Dispatcher) notifyDisabled(w *triggers.Webhook) {
-	d.notify(w, triggers.WebhooksDisable, fmt.Sprintf("disable-%s-%d", w.ID, w.DisabledAt.UnixMilli()), w.DisabledAt, struct {
-		aboutWebhook
-		Reason string `json:"reason"`
-		Code   string `json:"code"`
-	}{about(w), w.DisabledReason, w.DisabledReasonCode})
+// announce is what is to be told of a change: that the server switched the webhook off, or that one is on again which it had switched off.
+// Nil: nothing, as what people do by hand is their own business.
+func (d *Dispatcher) announce(before, after *triggers.Webhook) *Notice {
+	switch {
+	case before.Enabled && switchedOff(after):
+		return d.notice(after, triggers.WebhooksDisable, fmt.Sprintf("disable-%s-%d", after.ID, after.DisabledAt.UnixMilli()), after.DisabledAt, struct {
+			aboutWebhook
+			Reason string `json:"reason"`
+			Code   string `json:"code"`
+		}{about(after), after.DisabledReason, after.DisabledReasonCode})
+	case switchedOff(before) && after.Enabled:
+		// Its name is that of the time it was off, which ends but once.
+		return d.notice(after, triggers.WebhooksEnable, fmt.Sprintf("enable-%s-%d", after.ID, before.DisabledAt.UnixMilli()), d.clock.Now(), struct {
+			aboutWebhook
+			DisabledReason     string `json:"disabledReason"`
+			DisabledReasonCode string `json:"disabledReasonCode"`
+			EnabledReason      string `json:"enabledReason,omitzero"` // of the server; absent when somebody did it
+		}{about(after), before.DisabledReason, before.DisabledReasonCode, after.EnabledReason})
+	}
+	return nil
 }
 
-// notifyEnabled tells that a webhook is on again which the server had switched off.
-func (d *Dispatcher) notifyEnabled(w *triggers.Webhook, disabledAt time.Time) {
-	// Its name is that of the time it was off, which ends but once.
-	d.notify(w, triggers.WebhooksEnable, fmt.Sprintf("enable-%s-%d", w.ID, disabledAt.UnixMilli()), d.clock.Now(), about(w))
-}
-
-// notifyExhausted tells that a delivery ran out of attempts.
-func (d *Dispatcher) notifyExhausted(j *job, w *triggers.Webhook, s *Settlement) {
+// exhaustion is the notice of a delivery that ran out of attempts, to which the webhook's health adds; nil of a delivery that did not, and of
+// one of an event of our own.
+func (d *Dispatcher) exhaustion(j *job, w *triggers.Webhook, s *Settlement) *Notice {
+	if s.State != Exhausted || j.isNotice() {
+		return nil
+	}
 	told := struct {
 		aboutWebhook
 		DeliveryID string `json:"deliveryId"`
@@ -213,7 +248,7 @@ func (d *Dispatcher) notifyExhausted(j *job, w *triggers.Webhook, s *Settlement)
 	if s.Attempt != nil {
 		told.Attempts, told.LastStatus, at = s.Attempt.Number, s.Attempt.StatusCode, s.Attempt.StartedAt.Add(s.Attempt.Total)
 	}
-	d.notify(w, triggers.WebhooksExhaust, "exhaust-"+j.id.Delivery(), at, told)
+	return d.notice(w, triggers.WebhooksExhaust, "exhaust-"+j.id.Delivery(), at, told)
 }
 
 // receiverOf is the beginning of a webhook's URL. The rest stays out of what others are told: its path or query is often a key.

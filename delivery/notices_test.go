@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -111,7 +112,7 @@ func TestExhaustedDeliveryIsTold(t *testing.T) {
 			return err == nil && r.State == delivery.Exhausted
 		})
 		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"deliveryId":%q,"eventId":%q,"uri":"/items/a/update",`+
-			`"receiver":"https://sick.example.com","attempts":1,"lastStatus":500,"reason":"500 Internal Server Error"}`,
+			`"receiver":"https://sick.example.com","attempts":1,"lastStatus":500,"reason":"500 Internal Server Error","first":true,"failures":1,"percent":0}`,
 			sick.ID, sick.Name, (id+1+triggers.ID(delivered)).Delivery(), id.Event()), string(ev.Properties))
 		require.Len(t, w.times("watch.example.com", time.Now()), 1)
 		require.Len(t, w.times("root.example.com", time.Now()), 1, "the root hears the item, not us")
@@ -146,7 +147,8 @@ func TestSwitchingOffAndOnIsTold(t *testing.T) {
 
 		set(true)
 		require.Equal(t, uriOf(gone, "enable"), l.uris()[2])
-		require.Equal(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q}`, gone.ID, gone.Name), string(l.own()[2].Properties))
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"disabledReason":"the receiver answered 410 Gone","disabledReasonCode":"GONE"}`,
+			gone.ID, gone.Name), string(l.own()[2].Properties))
 		set(false)
 		set(true)
 		pass(time.Second)
@@ -184,8 +186,8 @@ func TestNobodyElseTellsOfWebhooks(t *testing.T) {
 	require.Equal(t, 1, field.Index)
 }
 
-// TestManyNoticesWhileTheStoreFails sees that the workers never wait for notices, and what becomes of those.
-func TestManyNoticesWhileTheStoreFails(t *testing.T) {
+// TestNoNoticeIsLostWhileTheStoreFails sees that the workers never wait for notices, and that all of them are told.
+func TestNoNoticeIsLostWhileTheStoreFails(t *testing.T) {
 	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
 	var broken atomic.Bool
 	fail := func(verb string) error {
@@ -198,7 +200,7 @@ func TestManyNoticesWhileTheStoreFails(t *testing.T) {
 		t := h.t
 		h.subscribe("https://sick.example.com/hook", once)
 		var events []*triggers.Event
-		for range 5000 {
+		for range 1000 {
 			events = append(events, event(t, "/items/a/update"))
 		}
 		h.emit(events...)
@@ -208,26 +210,136 @@ func TestManyNoticesWhileTheStoreFails(t *testing.T) {
 		require.Empty(t, l.own())
 		broken.Store(false)
 		pass(time.Minute)
-		require.Len(t, l.own(), 4096, "as many as are kept; the others were dropped")
+		require.Len(t, l.own(), 1000)
+		first := 0
+		for _, ev := range l.own() {
+			if strings.Contains(string(ev.Properties), `"first":true`) {
+				first++
+			}
+		}
+		require.Equal(t, 1, first)
 	})
 }
 
-// TestLastNoticesAreStored ends an attempt while the dispatcher stops: what it came to is told after the next start.
-func TestLastNoticesAreStored(t *testing.T) {
-	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) {
-		return 500, nil, 3 * time.Second, nil
-	}}
-	inLedger(t, w, func(h *house, l *ledger) {
+// TestNoticesOutliveTheProcess ends an attempt while the dispatcher stops, or with the process before anything is told: it is told after
+// the next start, once.
+func TestNoticesOutliveTheProcess(t *testing.T) {
+	for name, fails := range map[string]string{"stopped": "", "before they are read": "Notices", "before they are told": "Enqueue"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &wire{answer: func(r *http.Request, _ int) (int, http.Header, time.Duration, error) {
+					if r.URL.Host == "watch.example.com" {
+						return 200, nil, time.Millisecond, nil
+					}
+					return 500, nil, 3 * time.Second, nil
+				}}
+				queue := deliverytest.NewQueue(time.Now)
+				var broken atomic.Bool
+				queue.Fail = func(verb string) error {
+					if broken.Load() && verb == fails {
+						return errors.New("the process is about to end")
+					}
+					return nil
+				}
+				l := &ledger{Queue: queue}
+				start := func() *house {
+					return reopen(t, queue, func(config *delivery.Config) { config.Transport, config.Queue = w, l })
+				}
+				h := start()
+				sick := h.subscribe("https://sick.example.com/hook", policied(1))
+				h.subscribe("https://watch.example.com/hook", nil, "/webhooks")
+				h.emit(event(t, "/items/a/update"))
+				synctest.Wait()
+				broken.Store(true)
+				if fails != "" {
+					pass(10 * time.Second)
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				defer cancel()
+				require.NoError(t, h.Shutdown(ctx))
+				queue.Restart()
+				broken.Store(false)
+				require.Empty(t, l.uris())
+				require.Empty(t, w.times("watch.example.com", time.Now()))
+
+				h = start()
+				pass(time.Minute)
+				require.ElementsMatch(t, []string{uriOf(sick, "exhaust"), uriOf(sick, "disable")}, l.uris())
+				require.Len(t, w.times("watch.example.com", time.Now()), 2)
+				require.NoError(t, h.Shutdown(context.Background()))
+				queue.Restart()
+				start()
+				pass(time.Minute)
+				require.Len(t, l.uris(), 2, "once")
+			})
+		})
+	}
+}
+
+// TestNoticesThatCannotBeTold are given up, and do not stand in the way of others: what they tell of cannot be said, or they were told in
+// other words.
+func TestNoticesThatCannotBeTold(t *testing.T) {
+	inLedger(t, &wire{answer: always(200)}, func(h *house, l *ledger) {
 		t := h.t
-		sick := h.subscribe("https://sick.example.com/hook", once)
-		h.subscribe("https://watch.example.com/hook", nil, "/webhooks")
-		h.emit(event(t, "/items/a/update"))
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		require.NoError(t, h.Shutdown(ctx))
-		require.Equal(t, []string{uriOf(sick, "exhaust")}, l.uris())
-		require.Equal(t, 1, h.queue.Open(), "its delivery waits")
-		require.Empty(t, w.times("watch.example.com", time.Now()))
+		w := h.subscribe("https://a.example.com/hook", nil)
+		announce := func(op triggers.Operation, name, properties string) {
+			n := &delivery.Notice{
+				Tenant: h.tenant, Webhook: w.ID, Operation: op, Name: name, At: time.Now(), Properties: []byte(properties),
+			}
+			stored := *h.directory.Get(w.Key)
+			require.NoError(t, h.queue.UpdateWebhook(delivery.Announcing(context.Background(), n), &stored, delivery.WebhookLimits{}))
+		}
+		nudge := func() {
+			h.switchOff(w)
+			h.switchOn(w)
+			pass(time.Minute)
+		}
+		announce(triggers.WebhooksEnable, "one", `{"n":1}`)
+		nudge()
+		require.Len(t, l.own(), 1)
+		announce(200, "two", `{"n":1}`)
+		announce(triggers.WebhooksEnable, "one", `{"n":2}`)
+		announce(triggers.WebhooksEnable, "three", `{"n":3}`)
+		nudge()
+		left, err := h.queue.Notices(context.Background(), 10)
+		require.NoError(t, err)
+		require.Empty(t, left)
+		told := l.own()
+		require.Equal(t, "three", told[len(told)-1].EventID)
+	})
+}
+
+// TestFirstFailuresAreHeardOnce: filters tell an administrator of the first failure of each webhook and of the steps on its way, whatever else
+// fails.
+func TestFirstFailuresAreHeardOnce(t *testing.T) {
+	w := &wire{answer: byHost(map[string]int{"sick.example.com": 500})}
+	inLedger(t, w, func(h *house, _ *ledger) {
+		t := h.t
+		filtered := func(host, filter string) {
+			h.subscribe("https://"+host+".example.com/hook", func(w *triggers.Webhook) {
+				once(w)
+				require.NoError(t, w.SetFilter(filter))
+				w.ContentType = triggers.ContentTypeJSON
+				require.NoError(t, w.Validate(triggers.Targets{}), "such a filter may be saved")
+			}, "/webhooks/exhaust")
+		}
+		filtered("first", `properties.first eq "true"`)
+		filtered("steps", `properties.warning eq "50" or properties.warning eq "70" or properties.warning eq "90"`)
+		h.subscribe("https://sick.example.com/hook", policied(10))
+		heard := func() []int {
+			pass(time.Second)
+			return []int{len(w.times("first.example.com", time.Now())), len(w.times("steps.example.com", time.Now()))}
+		}
+		for range 6 {
+			h.fail()
+		}
+		require.Equal(t, []int{1, 1}, heard())
+		w.set(always(200))
+		h.fail()
+		w.set(byHost(map[string]int{"sick.example.com": 500}))
+		for range 3 {
+			h.fail()
+		}
+		require.Equal(t, []int{2, 3}, heard(), "the first since a success; a success takes nothing off a policy's way")
 	})
 }

@@ -35,7 +35,7 @@ const (
 	TimedOut       Outcome = "timeout"        // the deadline passed
 	Malformed      Outcome = "malformed"      // what came back is not an answer in HTTP
 	Unsendable     Outcome = "unsendable"     // the request could not be made from what is stored
-	Infrastructure Outcome = "infrastructure" // trouble of our own: resolver, file descriptors, ports, memory
+	Infrastructure Outcome = "infrastructure" // trouble of our own: resolver, proxy, file descriptors, ports, memory
 	ShutDown       Outcome = "shut-down"      // we stopped in the middle
 )
 
@@ -108,11 +108,12 @@ func Classify(status int, err error) Outcome {
 	return Rejected
 }
 
-// classifyError judges the narrowest kind first: a name look-up that timed out is our resolver's, not the receiver's timeout, and a
-// handshake that ended early is a failure of TLS, not a reset.
+// classifyError judges the narrowest kind first: a name look-up that timed out is our resolver's, not the receiver's timeout, a connection
+// that the proxy refused was not refused by the receiver, and a handshake that ended early is a failure of TLS, not a reset.
 func classifyError(err error) Outcome {
 	var (
 		blocked *BlockedError
+		proxy   *proxyError
 		revoked *revocationError
 		dns     *net.DNSError
 	)
@@ -123,6 +124,8 @@ func classifyError(err error) Outcome {
 		return Unsendable
 	case errors.As(err, &blocked):
 		return Blocked
+	case errors.As(err, &proxy):
+		return Infrastructure
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return NoSuchHost
@@ -225,12 +228,15 @@ func reason(status int, err error) string {
 func trouble(err error) string {
 	var (
 		revoked *revocationError
+		proxy   *proxyError
 		dns     *net.DNSError
 		number  syscall.Errno
 	)
 	switch {
 	case errors.As(err, &revoked):
 		return revoked.text
+	case errors.As(err, &proxy):
+		return proxy.Error()
 	case errors.As(err, &dns):
 		return "the name server: " + dns.Err
 	case errors.As(err, &number):

@@ -131,7 +131,8 @@ func (p *propertiesOf) of(w *triggers.Webhook) []byte {
 }
 
 // reserve keeps places in memory for what may be sent as soon as it is stored.
-func (d *Dispatcher) reserve(p *plan, now time.Time) {
+func (d *Dispatcher) reserve(p *plan) {
+	now := d.clock.Steady()
 	for i := range p.acceptances {
 		d.reserveFor(p, i, now)
 	}
@@ -171,7 +172,7 @@ func (p *plan) span(event int) (from, to int) {
 }
 
 // handOver gives the leased deliveries of stored events to the workers, and has the claim loop look for the others.
-func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
+func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time, shift time.Duration) {
 	var jobs []*job
 	for event := range receipts {
 		receipt := &receipts[event]
@@ -199,10 +200,12 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 					builtAt:  at,
 					events:   shared,
 					dueAt:    at,
+					shift:    shift,
 				},
 			})
 		}
 	}
+	now := d.clock.Steady()
 	d.mu.Lock()
 	nudge := false
 	for event := range receipts {
@@ -215,7 +218,7 @@ func (d *Dispatcher) handOver(p *plan, receipts []Receipt, at time.Time) {
 			case one.lane == nil && !receipts[event].Duplicate && p.planned[i].State == Waiting && p.planned[i].Interval.IsZero():
 				if l := d.laneOf(one.entry, one.target); l != nil { // else it was deleted meanwhile
 					d.pass.mark(l)
-					nudge = nudge || d.shares.room(l, at) > 0
+					nudge = nudge || d.shares.room(l, now) > 0
 				}
 			}
 		}

@@ -27,7 +27,7 @@ type Queue interface {
 	// when there is none; what free holds back must be asked for again when there is room.
 	Claim(ctx context.Context, now time.Time, limit int, free func(webhook uint32) int) (claimed []Claimed, next time.Time, err error)
 	// Settle records finished attempts and what becomes of their deliveries, in a transaction of its own, and what they tell of their
-	// webhooks' Health. A settlement whose Fence is not the delivery's present one changes nothing and is counted in stale.
+	// webhooks' Health: the notices that Health.Note gives are stored with them, those of a webhook that is gone without a health. A settlement whose Fence is not the delivery's present one changes nothing and is counted in stale.
 	Settle(ctx context.Context, batch []Settlement) (stale int, err error)
 	// Resend makes a new delivery of the same bytes, leased to this node, from one of the tenant's; the error is
 	// triggers.ErrNotFound when there is none. It is settled like any other.
@@ -39,6 +39,13 @@ type Queue interface {
 	// Health is that of webhooks, by their keys, of all when none is given; those that have not failed are left out. It begins anew
 	// when UpdateWebhook switches a webhook on, and ends with the webhook.
 	Health(ctx context.Context, webhooks ...uint32) (map[uint32]Health, error)
+	// NoteProbe keeps what is known of a webhook's probes with its Health. It is nothing of a webhook that is on, or gone.
+	NoteProbe(ctx context.Context, webhook uint32, p Probing) error
+	// Notices are the oldest events of our own that are still to be told. One is gone when Enqueue stores an event about webhooks with its
+	// tenant and name, in that transaction, or finds it a duplicate.
+	Notices(ctx context.Context, limit int) ([]Notice, error)
+	// ForgetNotices removes notices that are never to be told.
+	ForgetNotices(ctx context.Context, ids ...int64) error
 }
 
 // The bounds of one delivery of an interval: its events, and their bodies in bytes, but for a single one.
@@ -155,6 +162,12 @@ type Settlement struct {
 	Reason string
 	// Attempt is nil when none was made (a lease given back at shutdown, a breaker that opened): then Tries does not rise.
 	Attempt *Attempt
+	// Policy is what the webhook is switched off by, for its Health; nil: the standard rule.
+	Policy *triggers.DeactivationPolicy
+	// Notice tells that the delivery ran out of attempts; nil: nobody is told.
+	Notice *Notice
+
+	shift time.Duration // how far the clock had been set when DueAt was worked out
 }
 
 // Attempt is one try at a delivery, as history keeps it.

@@ -248,6 +248,7 @@ func recoveryPause(of *Recovery, made int) time.Duration {
 // step moves a recovery on and says when it is due again.
 func (r *Recoverer) step(of *Recovery) time.Time {
 	ctx := context.Background() // a step is short, and its end must be known
+	defer r.dispatcher.clock.Hold()()
 	now := r.dispatcher.clock.Now()
 	w := r.dispatcher.directory.Get(of.Webhook)
 	if w == nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -175,11 +176,18 @@ func (c *trust) leaf(t *testing.T, change func(*x509.Certificate)) *signer {
 // receiver is one with the certificate; it counts connections.
 func (c *trust) receiver(t *testing.T, leaf *signer, stapled []byte) (target string, connections *atomic.Int32) {
 	t.Helper()
-	connections = new(atomic.Int32)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	at, connections := c.served(t, leaf, stapled, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusNoContent)
-	}))
+	})
+	return fmt.Sprintf("https://receiver.example.com:%d/hook", portOf(t, at)), connections
+}
+
+// served is an address where a handler is found behind the certificate; it counts connections.
+func (c *trust) served(t *testing.T, leaf *signer, stapled []byte, handler http.HandlerFunc) (at string, connections *atomic.Int32) {
+	t.Helper()
+	connections = new(atomic.Int32)
+	server := httptest.NewUnstartedServer(handler)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{{
 		Certificate: [][]byte{leaf.cert.Raw, c.middle.cert.Raw}, PrivateKey: leaf.key, OCSPStaple: stapled,
 	}}}
@@ -191,9 +199,7 @@ func (c *trust) receiver(t *testing.T, leaf *signer, stapled []byte) (target str
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	require.NoError(t, err)
-	return "https://receiver.example.com:" + port + "/hook", connections
+	return server.Listener.Addr().String(), connections
 }
 
 // house trusts the root, and has a clock that can be set ahead.

@@ -10,14 +10,14 @@ import (
 // or what others wrote since it was looked at.
 type room struct {
 	clock *Clock
-	until atomic.Int64 // nanoseconds since 1970; 0: not lately
+	until atomic.Int64 // nanoseconds of the steady clock; 0: not lately
 }
 
 // failed takes note of a commit's error; one of another kind says nothing about room.
 func (r *room) failed(err error) (full bool) {
 	commit, ok := errors.AsType[*CommitError](err)
 	if full = ok && commit.Full; full {
-		r.until.Store(r.clock.Now().Add(diskFullPause).UnixNano())
+		r.until.Store(r.clock.Steady().Add(diskFullPause).UnixNano())
 	}
 	return full
 }
@@ -33,5 +33,5 @@ func (r *room) accepted() {
 // stored since. After that time it takes an event to find out: one that is sent nothing is not kept from being ready for ever.
 func (r *room) lacking() bool {
 	until := r.until.Load()
-	return until != 0 && r.clock.Now().Before(time.Unix(0, until))
+	return until != 0 && r.clock.Steady().Before(time.Unix(0, until))
 }

@@ -42,6 +42,7 @@ type target struct {
 	inside   bool
 	schedule Schedule
 	timeout  time.Duration
+	policy   *triggers.DeactivationPolicy // by which it is switched off; nil: the standard rule
 	// headers are the custom ones, under the spelling they go out with; overridden tells which of ours they replace.
 	headers    [][2]string
 	overridden map[string]bool
@@ -132,6 +133,7 @@ type shipment struct {
 	events   []payload.Event
 	tries    int
 	dueAt    time.Time
+	shift    time.Duration // how far the clock had been set when it was dueAt
 }
 
 // header is what receivers are told as webhook-id.
@@ -148,15 +150,16 @@ type answer struct {
 	outcome    Outcome
 	reason     string
 	retryAfter time.Duration
+	shift      time.Duration // how far the clock had been set when the attempt began
 }
 
 // send makes one attempt, within the target's time limit and ctx. Nothing it returns holds a secret.
 func (s *sender) send(ctx context.Context, to *target, it *shipment) answer {
-	now := s.clock.Now()
+	now, shift := s.clock.Read()
 	attempt := &Attempt{
 		Number:    it.tries + 1,
 		StartedAt: now,
-		Waited:    max(now.Sub(it.dueAt), 0),
+		Waited:    max(now.Sub(it.dueAt.Add(shift-it.shift)), 0),
 		Revision:  to.revision.Number,
 	}
 	progress := &steps{began: time.Now(), checked: to.webhook.CheckCertificateRevocation}
@@ -174,7 +177,7 @@ func (s *sender) send(ctx context.Context, to *target, it *shipment) answer {
 	if err != nil {
 		attempt.Error = why
 	}
-	return answer{attempt: attempt, outcome: outcome, reason: why, retryAfter: asked}
+	return answer{attempt: attempt, outcome: outcome, reason: why, retryAfter: asked, shift: shift}
 }
 
 // exchange sends the request and reads the answer into attempt. It returns what Retry-After asked for.

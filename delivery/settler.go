@@ -20,6 +20,7 @@ type settler struct {
 	metrics *metrics
 	log     *slog.Logger
 	room    *room
+	clock   *Clock
 	in      chan settling
 	done    chan struct{} // closed when all is recorded
 	giveUp  chan struct{} // closed when there is no more time
@@ -32,9 +33,9 @@ type settling struct {
 	settled func(recorded bool)
 }
 
-func newSettler(queue Queue, m *metrics, log *slog.Logger, r *room) *settler {
+func newSettler(queue Queue, m *metrics, log *slog.Logger, r *room, clock *Clock) *settler {
 	return &settler{
-		queue: queue, metrics: m, log: log, room: r,
+		queue: queue, metrics: m, log: log, room: r, clock: clock,
 		in: make(chan settling, settleBuffer), done: make(chan struct{}), giveUp: make(chan struct{}),
 	}
 }
@@ -112,10 +113,22 @@ func (s *settler) gather(batch []Settlement, waiting []func(bool)) ([]Settlement
 	return batch, waiting
 }
 
+// store hands a batch to the queue, with due dates as the clock is set now.
+func (s *settler) store(batch []Settlement) (stale int, err error) {
+	defer s.clock.Hold()()
+	shift := s.clock.Shift()
+	for i := range batch {
+		if one := &batch[i]; one.State == Waiting && one.shift != shift {
+			one.DueAt, one.shift = one.DueAt.Add(shift-one.shift), shift
+		}
+	}
+	return s.queue.Settle(context.Background(), batch)
+}
+
 // settle records a batch, however often it takes; false when there was no more time.
 func (s *settler) settle(batch []Settlement) bool {
 	for failures := 0; ; failures++ {
-		stale, err := s.queue.Settle(context.Background(), batch)
+		stale, err := s.store(batch)
 		if err == nil {
 			s.metrics.settled(batch, stale)
 			return true

@@ -481,7 +481,8 @@ func TestSwitchedOffByHandHoldsWhatWaits(t *testing.T) {
 	})
 }
 
-func TestDeletingCancelsWhatWaits(t *testing.T) {
+// TestCase22DeletingCancelsWhatWaits: what waits for a webhook that is deleted is cancelled, and what is under way ends.
+func TestCase22DeletingCancelsWhatWaits(t *testing.T) {
 	w := &wire{answer: func(*http.Request, int) (int, http.Header, time.Duration, error) { return 200, nil, time.Second, nil }}
 	inBubble(t, w, nil, func(h *house) {
 		t := h.t

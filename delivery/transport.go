@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +21,8 @@ const (
 	// keptHeaders is what history keeps of an answer's headers, readHeaders what is read of them before the answer is refused.
 	keptHeaders = 8 << 10
 	readHeaders = 64 << 10
+	// leastForAnAddress is what one of a receiver's addresses is given at least, when there are several and a proxy in between.
+	leastForAnAddress = 2 * time.Second
 )
 
 // TransportConfig says how requests leave the house.
@@ -29,12 +33,13 @@ type TransportConfig struct {
 	MaxInFlight int
 	RootCAs     *x509.CertPool // nil: the system's
 	Resolver    *net.Resolver  // nil: Go's own, by the system's configuration
+	Proxy       *Proxy         // nil: connections are opened directly
 	// Now is by what certificates, and what is said of their revocation, are judged; nil: time.Now.
 	Now func() time.Time
 }
 
-// Transport is the one way out: no proxy from the environment, every address judged, HTTP/1.1, one connection to one attempt, so that
-// no attempt waits behind another's bytes. Connections whose certificates were checked for revocation are apart from those that were not.
+// Transport is the one way out: no proxy but the operator's, and none from the environment, every address judged before it is dialled or
+// named to the proxy, HTTP/1.1, one connection to one attempt, so that no attempt waits behind another's bytes. Connections whose certificates were checked for revocation are apart from those that were not.
 type Transport struct {
 	plain, checked *http.Transport
 }
@@ -70,8 +75,12 @@ func NewTransport(config TransportConfig) *Transport {
 		now = time.Now
 	}
 	d := &dialer{
-		net: net.Dialer{Resolver: resolver, KeepAlive: keepAlive, ControlContext: config.Guard.control},
-		tls: &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Time: now},
+		guard: config.Guard,
+		net:   net.Dialer{Resolver: resolver, KeepAlive: keepAlive, ControlContext: config.Guard.control},
+		tls:   &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Time: now},
+	}
+	if config.Proxy != nil {
+		d.egress = newEgress(config.Proxy, config.RootCAs, now)
 	}
 	plain := pool(d, inFlight)
 	checking := *d
@@ -100,7 +109,9 @@ func onlyHTTP1() *http.Protocols {
 
 // dialer opens connections, notes how long each step took, and keeps to the attempt's deadline, from which the transport detaches it.
 type dialer struct {
+	guard       *Guard
 	net         net.Dialer
+	egress      *egress // nil: connections are opened directly
 	tls         *tls.Config
 	revocations *revocations // nil: certificates are not checked for revocation
 }
@@ -166,7 +177,7 @@ var onlyProven = &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo
 
 // connect resolves and dials, first address that answers.
 func (d *dialer) connect(ctx context.Context, steps *steps, network, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, errors.Join(errUnsendable, err)
 	}
@@ -180,12 +191,75 @@ func (d *dialer) connect(ctx context.Context, steps *steps, network, address str
 		},
 	})
 	steps.enter(stepConnect)
-	conn, err := d.net.DialContext(ctx, network, address)
+	var conn net.Conn
+	if d.egress != nil {
+		conn, err = d.through(ctx, steps, host, port)
+	} else {
+		conn, err = d.net.DialContext(ctx, network, address)
+	}
 	if err != nil {
 		return nil, err
 	}
 	steps.leave(stepConnect)
 	return conn, nil
+}
+
+// through resolves and judges as a direct dial does, and then has the proxy connect to what was judged: what a name comes to is decided
+// once, and not by the proxy.
+func (d *dialer) through(ctx context.Context, steps *steps, host, port string) (net.Conn, error) {
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, errors.Join(errUnsendable, err)
+	}
+	addrs, err := d.lookUp(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var judged []netip.AddrPort
+	for _, addr := range addrs {
+		target := netip.AddrPortFrom(addr.Unmap(), uint16(number))
+		if refused := d.guard.Judge(host, target); refused == nil {
+			judged = append(judged, target)
+		} else if err == nil {
+			err = refused
+		}
+	}
+	if len(judged) == 0 {
+		return nil, err
+	}
+	err = nil
+	for i, target := range judged {
+		conn, failed := d.eachInTime(ctx, steps, target, len(judged)-i)
+		if failed == nil {
+			return conn, nil
+		}
+		// What is known of the receiver tells more than that the proxy has no way to one of its addresses.
+		if _, ours := errors.AsType[*proxyError](err); err == nil || ours {
+			err = failed
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+// lookUp gives the addresses of a host, which may be one itself; the error is a *net.DNSError.
+func (d *dialer) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr}, nil
+	}
+	return d.net.Resolver.LookupNetIP(ctx, "ip", host)
+}
+
+// eachInTime gives an address its share of the time that is left, as a net.Dialer does.
+func (d *dialer) eachInTime(ctx context.Context, steps *steps, target netip.AddrPort, left int) (net.Conn, error) {
+	if until, ok := ctx.Deadline(); ok && left > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(time.Until(until)/time.Duration(left), leastForAnAddress))
+		defer cancel()
+	}
+	return d.egress.dial(ctx, steps, target)
 }
 
 func (d *dialer) prepare(ctx context.Context) (context.Context, context.CancelFunc, *steps) {
@@ -204,6 +278,7 @@ type steps struct {
 	checked         bool                    // certificates are to be checked for revocation
 	left            [stepCount]atomic.Int64 // nanoseconds since began at which the step was done; 0: not yet
 	entered         [stepCount]atomic.Bool
+	asking          atomic.Pointer[question] // what the proxy was asked and has not answered; nil: nothing
 }
 
 const (
@@ -225,9 +300,16 @@ func (s *steps) at(step int) time.Duration { return time.Duration(s.left[step].L
 // resolving reports whether a name look-up was begun and has not given an address.
 func (s *steps) resolving() bool { return s.entered[stepDNS].Load() && s.left[stepDNS].Load() == 0 }
 
-// explain takes a deadline that passed while the name was looked up for the failure of the resolver that it is.
+// explain takes a deadline that passed while the name was looked up for the failure of the resolver that it is, and one that passed at
+// the proxy for whose it is.
 func (s *steps) explain(err error, name string) error {
-	if s.resolving() && errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if asked := s.asking.Load(); asked != nil {
+		return asked.timedOut()
+	}
+	if s.resolving() {
 		return &net.DNSError{Err: "no answer before the deadline", Name: name, IsTimeout: true}
 	}
 	return err

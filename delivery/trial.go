@@ -47,6 +47,26 @@ type Trial struct {
 // an event that lacks what its operation needs, *Overload while the tenant has many tests running or the dispatcher stops, and ctx's own
 // where it ended before anything was sent.
 func (d *Dispatcher) Test(ctx context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*Trial, error) {
+	return d.try(ctx, tenant, event, func() (*target, error) {
+		e, err := d.directory.find(tenant, webhook)
+		if err != nil {
+			return nil, err
+		}
+		return d.directory.targetOf(e), nil
+	})
+}
+
+// TestDraft sends one event as Test does, to where a webhook would point that is stored nowhere. Its errors are those of Test but for
+// triggers.ErrNotFound.
+func (d *Dispatcher) TestDraft(ctx context.Context, draft *triggers.Webhook, event *triggers.Event) (*Trial, error) {
+	return d.try(ctx, draft.Tenant, event, func() (*target, error) {
+		tenant := d.directory.Tenant(draft.Tenant)
+		return newTarget(draft, RevisionOf(draft, &tenant, d.directory.legacyCloud), tenant.SettingsFor(draft)), nil
+	})
+}
+
+// try sends an event to the target that find gives when its turn has come.
+func (d *Dispatcher) try(ctx context.Context, tenant uint32, event *triggers.Event, find func() (*target, error)) (*Trial, error) {
 	asked := d.clock.Now()
 	if !d.enter() {
 		return nil, stopping()
@@ -60,22 +80,30 @@ func (d *Dispatcher) Test(ctx context.Context, tenant uint32, webhook triggers.W
 	}
 	defer leave()
 
-	e, err := d.directory.find(tenant, webhook)
+	to, err := find()
 	if err != nil {
 		return nil, err
 	}
-	to := d.directory.targetOf(e)
+	t, a, err := d.send(ctx, to, event, asked)
+	if err != nil {
+		return nil, err
+	}
+	d.metrics.tested(a)
+	return t, nil
+}
+
+// send sends one event to a target; see Test. The error is the *triggers.FieldError of an event that lacks what its operation needs.
+func (d *Dispatcher) send(ctx context.Context, to *target, event *triggers.Event, asked time.Time) (*Trial, answer, error) {
 	at := d.clock.Now().Truncate(time.Millisecond)
 	body, err := payload.Render(event, at)
 	if err != nil {
-		return nil, err
+		return nil, answer{}, err
 	}
 	t := &Trial{ID: trialPrefix + strings.ToLower(rand.Text()), Revision: to.revision, BuiltAt: at}
 	t.Events = []payload.Event{{EventID: cmp.Or(event.EventID, t.ID), Source: event.Source, URI: event.URI, Body: body}}
 	a := d.sender.send(ctx, to, &shipment{name: t.ID, revision: &t.Revision, builtAt: at, events: t.Events, dueAt: asked})
-	d.metrics.tested(a)
 	t.Attempt = *a.attempt
-	return t, nil
+	return t, a, nil
 }
 
 // whileSending is ctx, ended too when a shutdown runs out of time. Release it.

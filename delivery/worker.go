@@ -40,7 +40,7 @@ func (d *Dispatcher) pushLocked(jobs []*job) {
 	for _, j := range jobs {
 		if d.stopping || j.entry.gone.Load() {
 			d.shares.cancel(j.lane, 1)
-			d.shares.returned = append(d.shares.returned, returned{j, j.dueAt})
+			d.shares.returned = append(d.shares.returned, returned{j, j.dueAt.Add(-j.shift)})
 			continue
 		}
 		d.shares.push(j)
@@ -50,7 +50,7 @@ func (d *Dispatcher) pushLocked(jobs []*job) {
 
 // runLocked sets workers going for all that may run. The lock is held.
 func (d *Dispatcher) runLocked() {
-	now := d.clock.Now()
+	now := d.clock.Steady()
 	for !d.stopping {
 		j := d.shares.take(now)
 		if j == nil {
@@ -81,7 +81,7 @@ func (d *Dispatcher) work(j *job) {
 // finish frees a delivery's place and takes the next; parked says that a worker without one now waits at its inbox.
 func (d *Dispatcher) finish(j *job, r result, attempted bool, inbox *chan *job) (next *job, parked bool) {
 	d.mu.Lock()
-	now := d.clock.Now()
+	now := d.clock.Steady()
 	l := j.lane
 	if attempted {
 		d.shares.done(j, r, now)
@@ -114,17 +114,23 @@ func (d *Dispatcher) finish(j *job, r result, attempted bool, inbox *chan *job) 
 // carry makes one attempt at a delivery and hands its end to the settler. Attempted is false when none was made.
 func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 	to := d.directory.targetOf(j.entry)
-	now := d.clock.Now()
+	now, shift := d.clock.Read()
+	age, first := now.Sub(j.builtAt), to.schedule.First()
 	switch {
 	case j.entry.gone.Load():
 		cancelled := j.settlement(Cancelled, time.Time{}, "the webhook was deleted")
 		d.settler.putThen(cancelled, d.told(j, to.webhook, &cancelled, nil))
 		return result{}, false
 	case !to.webhook.Enabled:
-		d.settler.put(j.settlement(Waiting, j.dueAt, "the webhook is off"))
+		off := j.settlement(Waiting, j.dueAt, "the webhook is off")
+		off.shift = j.shift
+		d.settler.put(off)
 		return result{}, false
-	case j.tries == 0 && now.Before(j.builtAt.Add(to.schedule.First())):
-		d.settler.put(j.settlement(Waiting, j.builtAt.Add(to.schedule.First()), "the first attempt is not due"))
+	case j.tries == 0 && first > 0 && age < first:
+		// With the clock set back since the bytes were built, the first wait is no longer than it should be.
+		early := j.settlement(Waiting, now.Add(min(first-age, first)), "the first attempt is not due")
+		early.shift = shift
+		d.settler.put(early)
 		return result{}, false
 	}
 	a := d.sender.send(d.sending, to, &j.shipment)
@@ -141,33 +147,41 @@ func (d *Dispatcher) carry(j *job) (r result, attempted bool) {
 func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Duration) {
 	ended := a.attempt.StartedAt.Add(a.attempt.Total)
 	if a.outcome == ShutDown {
-		return j.settlement(Waiting, ended, a.reason), 0
+		return j.again(ended, &a), 0
 	}
 	if age := ended.Sub(j.builtAt); a.outcome == Infrastructure && age < troubleGrace {
 		pause := min(max(age/troublePauseShare, troublePauseLeast), troublePauseMost)
-		return j.settlement(Waiting, ended.Add(pause), a.reason), pause
+		return j.again(ended.Add(pause), &a), pause
 	}
 	settlement := j.settlement(Succeeded, time.Time{}, a.reason)
-	settlement.Attempt = a.attempt
+	settlement.Attempt, settlement.Policy = a.attempt, to.policy
 	if a.outcome == Delivered {
 		return settlement, 0
 	}
 	wait, again := to.schedule.Next(j.tries+1, a.outcome, a.retryAfter, d.random())
 	if again {
-		settlement.State, settlement.DueAt = Waiting, ended.Add(wait)
+		settlement.State, settlement.DueAt, settlement.shift = Waiting, ended.Add(wait), a.shift
 	} else {
 		settlement.State = Exhausted
+		settlement.Notice = d.exhaustion(j, to.webhook, &settlement)
 	}
 	return settlement, a.retryAfter
+}
+
+// again is the settlement of an attempt that does not count.
+func (j *job) again(due time.Time, a *answer) Settlement {
+	s := j.settlement(Waiting, due, a.reason)
+	s.shift = a.shift
+	return s
 }
 
 // afterEnd is what is to be done when the end of an attempt is recorded; nil for nothing.
 func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded bool) {
 	failed := s.Attempt != nil && s.State != Succeeded && s.Attempt.Outcome.Charged()
-	if !failed && !to.webhook.Ordered {
+	if !failed && s.Notice == nil && !to.webhook.Ordered {
 		return nil
 	}
-	ended := *s
+	ended, shift := *s, d.clock.Shift()
 	return func(recorded bool) {
 		if !recorded {
 			return
@@ -176,10 +190,10 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 			d.nudge() // the next in its line may go
 		}
 		if failed {
-			d.failures.note(j.entry, failure{at: ended.Attempt.ended(), quiet: j.isNotice()})
+			d.failures.note(j.entry, failure{at: ended.Attempt.ended().Add(d.clock.Shift() - shift), quiet: j.isNotice()})
 		}
-		if ended.State == Exhausted && !j.isNotice() {
-			d.notifyExhausted(j, to.webhook, &ended)
+		if ended.Notice != nil {
+			d.tellSoon()
 		}
 	}
 }

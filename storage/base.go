@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"portalhook/delivery"
 	"portalhook/payload"
 	"portalhook/triggers"
 )
@@ -24,6 +25,7 @@ type base struct {
 	isolation sql.IsolationLevel       // at which a transaction sees one state of the database
 	bind      func(text string) string // gives a statement as the database wants it
 	tables    tables
+	sorts     map[delivery.WebhookSort]string // what lists of webhooks are ordered by
 	// newTail gives what reads the entries of the search index that are in no segment yet, by a state of the database that begins later.
 	newTail func() searchTailReader
 	// edit runs do in a transaction of its own, and waits for it. No other edit runs at the same time.

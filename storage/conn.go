@@ -17,7 +17,15 @@ type conn struct {
 	db         *sqlite3.SQLiteConn
 	statements map[statementKey]*statement
 	inserts    map[statementKey]*insert
+	locked     bool // the last BEGIN found another process writing
 }
+
+// How long a BEGIN waits for another process that writes, such as a backup or a tool of the operator's: at first, and after one has waited
+// in vain.
+const (
+	busyWait       = "10000" // milliseconds
+	busyWaitLocked = "100"
+)
 
 // statementKey is a statement's text with $day left open, and the suffix of the tables it is for.
 type statementKey struct{ text, suffix string }
@@ -243,13 +251,30 @@ func (c *conn) flush() error {
 	return nil
 }
 
+// adjustPatience takes note of how a BEGIN ended. Once one has waited in vain for another process, those behind it hardly wait: else every
+// request in line would add ten seconds to the wait of those after it, and a sender would not hear for minutes that nothing can be stored.
+func (c *conn) adjustPatience(begun error) error {
+	var failed sqlite3.Error
+	locked := errors.As(begun, &failed) && failed.Code == sqlite3.ErrBusy
+	if locked == c.locked || begun != nil && !locked {
+		return nil
+	}
+	c.locked = locked
+	wait := busyWait
+	if locked {
+		wait = busyWaitLocked
+	}
+	return c.eachOnce("PRAGMA busy_timeout = "+wait, 1, func([]driver.Value) error { return nil })
+}
+
 // transaction runs fn between BEGIN and COMMIT; what it collected in inserts is sent before the commit. On an error nothing of it
 // remains.
 func (c *conn) transaction(fn func() error) error {
-	if err := c.run("BEGIN IMMEDIATE"); err != nil {
+	err := c.run("BEGIN IMMEDIATE")
+	if err := errors.Join(err, c.adjustPatience(err)); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	err := fn()
+	err = fn()
 	if err == nil {
 		err = c.flush()
 	}

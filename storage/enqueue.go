@@ -211,6 +211,9 @@ func (k knownEvents) forget(batch []delivery.Acceptance) {
 
 // acceptOne writes the rows of an event, or finds it a duplicate.
 func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) error {
+	if err := w.noticeTold(a); err != nil {
+		return err
+	}
 	name := identityOf(a)
 	if before := w.known[name]; before.id != 0 {
 		*receipt = delivery.Receipt{ID: before.id, Matched: before.matched, Duplicate: true}

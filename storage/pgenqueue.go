@@ -165,9 +165,16 @@ func (a *acceptor) store() error {
 		}
 		need += a.numbersOf(r.batch)
 	}
+	told := a.noticesTold()
 	if need == 0 {
 		a.answerKnown()
-		return errPassedOver
+		if told.batch.Len() == 0 {
+			return errPassedOver
+		}
+		return told.send(a.ctx, a.tx)
+	}
+	if err := told.send(a.ctx, a.tx); err != nil {
+		return err
 	}
 	next, err := a.draw(need)
 	if err != nil {
@@ -183,6 +190,24 @@ func (a *acceptor) store() error {
 		}
 	}
 	return a.insert()
+}
+
+// noticesTold deletes the notices that the events tell.
+func (a *acceptor) noticesTold() *queue {
+	q := newQueue()
+	var tenants []int64
+	var names []string
+	for _, r := range a.group {
+		for i := range r.batch {
+			if e := &r.batch[i]; r.refused == nil && e.Event.URI.Resource == triggers.Webhooks {
+				tenants, names = append(tenants, int64(e.Tenant)), append(names, pgText(e.Event.EventID))
+			}
+		}
+	}
+	if len(tenants) > 0 {
+		q.add(pgToldNotices, tenants, names)
+	}
+	return q
 }
 
 // numbersOf is how many numbers the events of a batch need that are new. It notes in known that they are about to be stored, so that each is

@@ -175,3 +175,21 @@ func (p *Postgres) bury(ctx context.Context, node int64, sure bool) (freed int, 
 	p.turns.markAll(marks)
 	return len(marks), err
 }
+
+// pgWaitAnew is waitAnew.
+const pgWaitAnew = `UPDATE work SET due_ms = due_ms - greatest(started_ms, built_ms) + $1::bigint
+  WHERE due_ms >= greatest(started_ms, built_ms) AND greatest(started_ms, built_ms) > $1 + $2::bigint`
+
+// waitAnew puts waits right when the database's clock was set back while no node was there to move their dates along.
+func (p *Postgres) waitAnew(ctx context.Context) error {
+	var others bool
+	err := p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM node WHERE id <> $1 AND seen_at > clock_timestamp() - make_interval(secs => $2))`,
+		p.node.Load(), nodeSilence.Seconds()).Scan(&others)
+	if err != nil || others {
+		return err
+	}
+	if _, err := p.pool.Exec(ctx, pgWaitAnew, p.now().UnixMilli(), setBack); err != nil {
+		return fmt.Errorf("put waits right: %w", err)
+	}
+	return nil
+}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"portalhook/delivery"
@@ -11,7 +12,7 @@ import (
 
 const (
 	pgLeasedWork = `SELECT work.id, work.tenant, work.webhook, event, members, work.revision, trigger, built_ms, tries, fence, status_code, started_ms, reason, first,
-    hook.key IS NOT NULL, line IS NOT NULL, coalesce(failing_ms, 0), coalesce(gave_up, 0), exhausted
+    hook.key IS NOT NULL, line IS NOT NULL, coalesce(failing_ms, 0), coalesce(gave_up, 0), exhausted, coalesce(warned, 0), coalesce(told, 0), coalesce(probe, '')
   FROM work LEFT JOIN webhook AS hook ON hook.key = work.webhook LEFT JOIN health ON health.webhook = work.webhook
   WHERE work.id = ANY($1::bigint[]) AND node IS NOT NULL ORDER BY work.id FOR UPDATE OF work`
 	pgWaitAgain = `UPDATE work SET tries = s.tries, due_ms = s.due_ms, node = NULL, status_code = s.status_code, started_ms = s.started_ms,
@@ -90,7 +91,8 @@ type pgSettling struct {
 
 	leases  map[triggers.ID]*heldLease
 	health  map[uint32]delivery.Health // as it was read, of those that have failed
-	changed map[uint32][]*delivery.Settlement
+	changed map[uint32][]int           // by webhook, the settlements that may change its health
+	told    []*delivery.Notice
 
 	waits struct {
 		id, tries, due, status, started []int64
@@ -123,7 +125,7 @@ func (s *pgSettling) settle() error {
 			continue
 		}
 		delete(s.leases, one.Delivery)
-		s.one(one, held, now)
+		s.one(i, held, now)
 	}
 	if s.stale == len(s.batch) {
 		return errPassedOver
@@ -146,7 +148,21 @@ func (s *pgSettling) settle() error {
 	if err := q.send(s.ctx, s.tx); err != nil {
 		return err
 	}
-	return s.settleHealth(s.changed)
+	err := s.changeHealth(slices.Collect(maps.Keys(s.changed)), func(webhook uint32, health *delivery.Health) {
+		for _, place := range s.changed[webhook] {
+			_, s.told[place] = health.Note(&s.batch[place])
+		}
+	})
+	if err != nil {
+		return err
+	}
+	q = newQueue()
+	for _, told := range s.told {
+		if told != nil {
+			addNotice(q, told)
+		}
+	}
+	return q.send(s.ctx, s.tx)
 }
 
 // read locks the leased rows of work that the settlements are about.
@@ -157,18 +173,22 @@ func (s *pgSettling) read() error {
 	}
 	slices.Sort(ids)
 	s.leases, s.health = make(map[triggers.ID]*heldLease, len(ids)), make(map[uint32]delivery.Health)
-	s.changed = make(map[uint32][]*delivery.Settlement)
+	s.changed, s.told = make(map[uint32][]int), make([]*delivery.Notice, len(s.batch))
 	q := newQueue()
 	q.rows(func(scan func(...any) error) error {
 		held := new(heldLease)
-		var id, tenant, webhook, event, trigger, fence, failing, gaveUp int64
-		var exhausted []byte
+		var id, tenant, webhook, event, trigger, fence int64
+		var row healthRow
 		err := scan(&id, &tenant, &webhook, &event, &held.members, &held.revision, &trigger, &held.built, &held.tries, &fence, &held.status, &held.started,
-			&held.reason, &held.first, &held.exists, &held.inLine, &failing, &gaveUp, &exhausted)
+			&held.reason, &held.first, &held.exists, &held.inLine, &row.failing, &row.gaveUp, &row.exhausted, &row.warned, &row.told, &row.probe)
+		if err != nil {
+			return err
+		}
 		held.tenant, held.webhook, held.event = uint32(tenant), uint32(webhook), triggers.ID(event) //nolint:gosec // these were written from such types
 		held.trigger, held.fence = uint8(trigger), uint32(fence)                                    //nolint:gosec // as above
 		s.leases[triggers.ID(id)] = held
-		if health := healthOf(failing, gaveUp, exhausted); !health.IsZero() {
+		health, err := row.health()
+		if !health.IsZero() {
 			s.health[held.webhook] = health
 		}
 		return err
@@ -177,14 +197,16 @@ func (s *pgSettling) read() error {
 }
 
 // one collects what one settlement says.
-func (s *pgSettling) one(one *delivery.Settlement, held *heldLease, now int64) {
-	l := &held.lease
+func (s *pgSettling) one(place int, held *heldLease, now int64) {
+	one, l := &s.batch[place], &held.lease
 	l.reason = one.Reason
 	if one.Attempt != nil {
 		s.attempt(one, l)
 	}
 	if held.exists {
-		s.noteHealth(l.webhook, one)
+		s.noteHealth(l.webhook, place)
+	} else {
+		s.told[place] = one.Notice
 	}
 	switch {
 	case one.State == delivery.Waiting && held.exists:
@@ -201,16 +223,19 @@ func (s *pgSettling) one(one *delivery.Settlement, held *heldLease, now int64) {
 }
 
 // noteHealth keeps what may change the health of a webhook: all that comes after the first settlement that does.
-func (s *pgSettling) noteHealth(webhook uint32, one *delivery.Settlement) {
+func (s *pgSettling) noteHealth(webhook uint32, place int) {
 	if list := s.changed[webhook]; list != nil {
-		s.changed[webhook] = append(list, one)
+		s.changed[webhook] = append(list, place)
 		return
 	}
 	health := s.health[webhook]
 	health = health.Clone()
-	if health.Note(one) {
-		s.changed[webhook] = []*delivery.Settlement{one}
+	changed, told := health.Note(&s.batch[place])
+	if changed { // it is said again when the row is locked
+		s.changed[webhook] = []int{place}
+		return
 	}
+	s.told[place] = told
 }
 
 // attempt counts an attempt; the first stays with its delivery, later ones have rows of their own.

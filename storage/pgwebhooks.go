@@ -218,8 +218,8 @@ func (p *Postgres) ReviseWebhooks(ctx context.Context, legacyCloud bool) error {
 	return nil
 }
 
-// pgFilterWebhooks is filterWebhooks: it leaves a condition out when its parameter is null.
-const pgFilterWebhooks = `SELECT ` + webhookColumns + ` FROM webhook
+// pgWebhookFilters are webhookFilters: they leave a condition out when its parameter is null.
+const pgWebhookFilters = `
   WHERE tenant = ?1
     AND (?2::text IS NULL OR strpos(name_folded, ?2) > 0)
     AND (?3::text IS NULL OR strpos(url_folded, ?3) > 0)
@@ -230,20 +230,42 @@ const pgFilterWebhooks = `SELECT ` + webhookColumns + ` FROM webhook
     AND (?8::text IS NULL OR owner_id = ?8)
     AND (?9::text IS NULL OR created_by = ?9)
     AND (?10::text IS NULL OR updated_by = ?10)
-    AND (?11::$type IS NULL OR ($sort, key) $after (?11, ?12::bigint))
-    AND (?14::text IS NULL OR EXISTS (SELECT 1 FROM jsonb_array_elements_text(triggers::jsonb) AS own (value)
-           WHERE strpos(translate(value, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), ?14) > 0))
-  ORDER BY $sort $direction, key $direction LIMIT ?13`
+    AND (?11::text IS NULL OR EXISTS (SELECT 1 FROM jsonb_array_elements_text(triggers::jsonb) AS own (value)
+           WHERE strpos(translate(value, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), ?11) > 0))
+    AND (?12::text IS NULL OR name_folded = ?12)
+    AND (?13::text IS NULL OR url_folded = ?13)
+    AND (?14::boolean IS NULL OR (enabled = 0 AND coalesce(settings::json ->> 'disabledReasonCode', '') <> '') = ?14)
+    AND (?15::text IS NULL OR strpos(translate(owner_id, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), ?15) > 0)
+    AND (?16::bigint IS NULL OR created_ms >= ?16)
+    AND (?17::bigint IS NULL OR created_ms < ?17)
+`
+
+const (
+	pgFilterWebhooks = `SELECT ` + webhookColumns + ` FROM webhook` + pgWebhookFilters + `
+    AND (?18::$type IS NULL OR ($sort, key) $after (?18, ?19::bigint))
+  ORDER BY $sort $direction, key $direction LIMIT ?20`
+	pgFilterWebhookKeys = `SELECT key FROM webhook` + pgWebhookFilters + ` LIMIT ?18`
+)
+
+// pgSortColumns are the columns of the orders.
+var pgSortColumns = map[delivery.WebhookSort]string{
+	"": "created_ms", delivery.SortCreatedAt: "created_ms", delivery.SortUpdatedAt: "updated_ms",
+	delivery.SortName: "name_folded", delivery.SortURL: "url_folded",
+	delivery.SortTrigger: `(coalesce(triggers::json ->> 0, '') COLLATE "C")`,
+	delivery.SortLevel:   "level", delivery.SortOwner: "owner_id", delivery.SortEnabled: "enabled::text",
+}
 
 // Webhooks is a page of a tenant's webhooks.
 func (p *Postgres) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
-	text := pgFilterWebhooks
-	if q.Sort == delivery.SortEnabled {
-		text = strings.ReplaceAll(text, "$sort", "enabled::text")
-	}
 	kind := "text"
 	if q.Sort.IsDate() {
 		kind = "bigint"
 	}
-	return p.listWebhooks(ctx, strings.ReplaceAll(text, "$type", kind), q)
+	return p.listWebhooks(ctx, strings.ReplaceAll(pgFilterWebhooks, "$type", kind), q)
+}
+
+// WebhookKeys are the keys of a tenant's webhooks that the query's filters leave, in no order and no more than its limit; what it says of
+// summaries, order and place is passed over.
+func (p *Postgres) WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error) {
+	return p.listWebhookKeys(ctx, pgFilterWebhookKeys, q)
 }

@@ -76,7 +76,7 @@ func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	config = config.withDefaults()
 	p.init(config)
 	p.bind, p.tables, p.newTail, p.edit = numbered, &p.days, p.readTail, p.editAlone
-	p.isolation = sql.LevelRepeatableRead
+	p.isolation, p.sorts = sql.LevelRepeatableRead, pgSortColumns
 	p.turns.turns = newTurns()
 	for slot := range writersAtOnce {
 		p.slots <- slot
@@ -115,6 +115,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	if err := p.cancelOrphans(ctx); err != nil {
+		return err
+	}
+	if err := p.waitAnew(ctx); err != nil {
 		return err
 	}
 	for range acceptersAtOnce {

@@ -152,8 +152,12 @@ func (w *writer) settleOne(s *delivery.Settlement, l lease, now int64, result *s
 		}
 	}
 	_, exists := w.webhooks[l.webhook]
+	told := s.Notice
 	if exists {
-		w.noteHealth(l.webhook, s)
+		told = w.noteHealth(l.webhook, s)
+	}
+	if err := w.keepNotice(told); err != nil {
+		return err
 	}
 	switch {
 	case s.State == delivery.Waiting && exists:

@@ -32,10 +32,10 @@ const (
 )
 
 const (
-	// The writer is one goroutine, so SQLite need not lock for it. FULL: a commit is on disk when it returns. Busy, in milliseconds:
+	// The writer is one goroutine, so SQLite need not lock for it. FULL: a commit is on disk when it returns. Busy:
 	// another process may be making a backup. The caches are in KiB.
-	writerPragmas = "_mutex=no&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=10000&_cache_size=-16384"
-	readerPragmas = "mode=ro&_query_only=on&_busy_timeout=10000&_cache_size=-4096"
+	writerPragmas = "_mutex=no&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_cache_size=-16384&_busy_timeout=" + busyWait
+	readerPragmas = "mode=ro&_query_only=on&_cache_size=-4096&_busy_timeout=" + busyWait
 )
 
 // dataSource is the driver's name of a file, in which ? and % would have a meaning of their own.
@@ -169,7 +169,11 @@ func (w *writer) start() error {
 		return fmt.Errorf("load webhooks: %w", err)
 	}
 	if err := w.db.transaction(func() error {
-		return w.db.run(`UPDATE work SET due_ms = ? WHERE due_ms IS NULL`, w.store.now().UnixMilli())
+		now := w.store.now().UnixMilli()
+		if err := w.db.run(waitAnew, now, setBack); err != nil {
+			return err
+		}
+		return w.db.run(`UPDATE work SET due_ms = ? WHERE due_ms IS NULL`, now)
 	}); err != nil {
 		return fmt.Errorf("free leases: %w", err)
 	}

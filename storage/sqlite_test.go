@@ -127,7 +127,7 @@ func TestCancelledContextAsksNothing(t *testing.T) {
 
 // What was acknowledged must be in the files of that moment: they are copied while the store writes, in the order that a machine
 // which stops would leave them at worst, and opened elsewhere.
-func TestAcknowledgedEventsSurvive(t *testing.T) {
+func TestCase03AcknowledgedIsOnDisk(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	store, w := seeded(t, storage.Config{Path: path})
@@ -199,7 +199,7 @@ func copyStore(t *testing.T, from, to string) {
 	}
 }
 
-func TestFullDisk(t *testing.T) {
+func TestCase05FullDisk(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	store, w := seeded(t, storage.Config{Path: path})
@@ -249,7 +249,7 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, 1+2*8*20, store.Open())
 }
 
-func TestSettleOnFullDisk(t *testing.T) {
+func TestCase05SettleOnFullDisk(t *testing.T) {
 	t.Parallel()
 	store, w := seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
 	defer func() { require.NoError(t, store.Close()) }()

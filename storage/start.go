@@ -68,6 +68,14 @@ func (w *writer) loadWebhooks() error {
 	})
 }
 
+// waitAnew has those wait from now that were tried, or came, at a date that is still to come and fall due after it: the clock was set back while
+// nobody was here to move their dates along.
+const waitAnew = `UPDATE work SET due_ms = due_ms - max(started_ms, built_ms) + ?1
+	WHERE due_ms >= max(started_ms, built_ms) AND max(started_ms, built_ms) > ?1 + ?2`
+
+// setBack is by how much, in milliseconds, a date must lie in the future to show that the clock was set back.
+const setBack = int64(30_000)
+
 // loadTurns lines up the webhooks that have waiting work, by the lines of those that are ordered, and counts all open work.
 func (w *writer) loadTurns() error {
 	w.turns = newTurns()

@@ -80,7 +80,7 @@ func newStore(config Config, path string) *Store {
 	s := &Store{path: path, requests: make(chan request, requestQueue), closing: make(chan struct{})}
 	s.init(config)
 	s.bind = func(text string) string { return text }
-	s.tables, s.newTail, s.edit = &s.calendar, s.readTail, s.editAlone
+	s.tables, s.newTail, s.edit, s.sorts = &s.calendar, s.readTail, s.editAlone, sortColumns
 	s.health.byWebhook = make(map[uint32]delivery.Health)
 	return s
 }

@@ -81,6 +81,9 @@ type settings struct {
 	PrettyPayload              bool            `json:"prettyPayload,omitzero"`
 	Schedule                   *schedule       `json:"schedule,omitzero"`
 	CRCCheck                   bool            `json:"crcCheck,omitzero"`
+	Probe                      bool            `json:"probe,omitzero"`
+	EnabledReason              string          `json:"enabledReason,omitzero"`
+	EnabledAt                  int64           `json:"enabledAt,omitzero"` // milliseconds since 1970
 }
 
 type schedule struct {
@@ -122,7 +125,7 @@ const (
 
 // rowOf makes a row of a webhook; its times are cut to milliseconds first, so that both stay equal.
 func (s *base) rowOf(w *triggers.Webhook) (*webhookRow, error) {
-	for _, at := range []*time.Time{&w.CreatedAt, &w.UpdatedAt, &w.DisabledAt} {
+	for _, at := range []*time.Time{&w.CreatedAt, &w.UpdatedAt, &w.DisabledAt, &w.EnabledAt} {
 		*at = timeOf(unixMilli(*at))
 	}
 	if w.Schedule != nil {
@@ -159,7 +162,8 @@ func settingsOf(w *triggers.Webhook) settings {
 		DisabledAt: unixMilli(w.DisabledAt), Filter: w.Filter, PlainSecretHeader: w.PlainSecretHeader, Format: w.Format,
 		RetryProfile: string(w.Retry.Profile), Ordered: w.Ordered, TimeoutSeconds: w.TimeoutSeconds, RateLimit: w.RateLimit,
 		CheckCertificateRevocation: w.CheckCertificateRevocation, EnableCloudEventDelivery: w.EnableCloudEventDelivery,
-		ContentType: w.ContentType, PrettyPayload: w.PrettyPayload, CRCCheck: w.CRCCheck,
+		ContentType: w.ContentType, PrettyPayload: w.PrettyPayload, CRCCheck: w.CRCCheck, Probe: w.Probe,
+		EnabledReason: w.EnabledReason, EnabledAt: unixMilli(w.EnabledAt),
 	}
 	if plan := w.Schedule; plan != nil {
 		set.Schedule = &schedule{plan.Name, plan.State, unixMilli(plan.StartAt), plan.Frequency, plan.Interval}
@@ -228,6 +232,7 @@ func (set *settings) apply(w *triggers.Webhook) {
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = set.DisabledReason, set.DisabledReasonCode, timeOf(set.DisabledAt)
 	w.PlainSecretHeader, w.Ordered, w.TimeoutSeconds, w.RateLimit = set.PlainSecretHeader, set.Ordered, set.TimeoutSeconds, set.RateLimit
 	w.CheckCertificateRevocation, w.EnableCloudEventDelivery = set.CheckCertificateRevocation, set.EnableCloudEventDelivery
+	w.EnabledReason, w.EnabledAt, w.Probe = set.EnabledReason, timeOf(set.EnabledAt), set.Probe
 	w.ContentType, w.PrettyPayload, w.CRCCheck = set.ContentType, set.PrettyPayload, set.CRCCheck
 	if plan := set.Schedule; plan != nil {
 		w.Schedule = &triggers.Schedule{

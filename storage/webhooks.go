@@ -145,7 +145,7 @@ func (e *editor) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
 // Revision when what a revision holds has changed; triggers.ErrNotFound when there is none, triggers.ErrOwnerLimit when it becomes the
-// webhook of an owner who has as many as he may.
+// webhook of an owner who has as many as he may. The delivery.Notice that ctx carries is stored with it.
 func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := s.rowOf(w)
 	if err != nil {
@@ -217,6 +217,9 @@ func (e *editor) updateWebhook(
 		return false, err
 	}
 	if err := e.noteListening(w); err != nil {
+		return false, err
+	}
+	if err := e.keepNotice(delivery.NoticeIn(ctx)); err != nil {
 		return false, err
 	}
 	return enabled, e.note(ctx, w.Tenant)

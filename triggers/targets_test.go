@@ -17,7 +17,8 @@ func targets(t *testing.T, allowHTTP bool, allow ...string) triggers.Targets {
 	return parsed
 }
 
-func TestCheckURL(t *testing.T) {
+// TestCase29CheckURL holds what is refused when a webhook is saved, and with which words.
+func TestCase29CheckURL(t *testing.T) {
 	const (
 		complete = "the url is not a complete one, such as https://receiver.example.com/hook"
 		blank    = "the url must not hold blanks, at its end neither; one that is meant is written %20"

@@ -22,6 +22,9 @@ type Webhook struct {
 	DisabledReason     string
 	DisabledReasonCode string
 	DisabledAt         time.Time
+	// EnabledReason says why the server itself switched it on again, EnabledAt when; empty when somebody did, or it is off.
+	EnabledReason string
+	EnabledAt     time.Time
 
 	Level   Level
 	OwnerID string // of user level: whose events it hears
@@ -50,6 +53,8 @@ type Webhook struct {
 	Schedule      *Schedule // nil: each event is sent at once
 	// CRCCheck has the receiver prove, when the webhook is switched on and every hour after that, that it has the secret.
 	CRCCheck bool
+	// Probe has the server ask the receiver, while the webhook is off because it failed, and switch it on when it answers well.
+	Probe bool
 
 	CheckCertificateRevocation bool
 	EnableCloudEventDelivery   bool

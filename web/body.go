@@ -40,8 +40,8 @@ func recycle(b *[]byte) {
 	}
 }
 
-// readBody reads a whole body of at most limit bytes into a buffer that recycle takes back.
-func readBody(r *http.Request, limit int64) (*[]byte, error) {
+// readBody reads a whole body of at most limit bytes into a buffer that recycle takes back. One that is large must find room; nil is no bound.
+func readBody(r *http.Request, limit int64, room *bodyRoom) (*[]byte, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, fault(triggers.CodeMediaType, "the body must not be compressed: send it without Content-Encoding")
 	}
@@ -55,6 +55,12 @@ func readBody(r *http.Request, limit int64) (*[]byte, error) {
 		body = make([]byte, 0, need)
 	}
 	for {
+		if room != nil && room.taken == 0 && len(body) > keptBuffer {
+			if err := room.take(r, limit); err != nil {
+				recycle(buf)
+				return nil, err
+			}
+		}
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
 		}
@@ -104,7 +110,7 @@ func readJSON(r *http.Request, also ...string) (jsontext.Value, error) {
 // readValue reads the body of a management request, whatever it is. Management is rare and what it reads lives on in webhooks: the
 // value is not taken from the pool.
 func readValue(r *http.Request) (jsontext.Value, error) {
-	buf, err := readBody(r, maxManagementBody)
+	buf, err := readBody(r, maxManagementBody, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +203,7 @@ func fieldOf(pointer jsontext.Pointer, inArray bool) string {
 
 // noMembers reads the body of a request that needs none: empty, or an empty object.
 func noMembers(r *http.Request) error {
-	buf, err := readBody(r, maxManagementBody)
+	buf, err := readBody(r, maxManagementBody, nil)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,9 @@ import (
 type History interface {
 	// Webhooks lists in the query's order; one row more than a page tells whether there is another.
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
+	// WebhookKeys are those of the webhooks that the query's filters leave, in no order and no more than its limit; it passes over what the
+	// query says of summaries, order and place.
+	WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error)
 	// Event is triggers.ErrNotFound when there is no such event.
 	Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error)
 	// Events is a page of the events that are asked for.

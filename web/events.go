@@ -29,7 +29,9 @@ const unknownOutcomeWait = time.Second
 // the answer is built by hand.
 func (s *Server) postEvents(c echo.Context, key *triggers.APIKey) error {
 	r := c.Request()
-	buf, err := readBody(r, maxEventsBody)
+	room := bodyRoom{of: s.largeBodies}
+	defer room.release()
+	buf, err := readBody(r, maxEventsBody, &room)
 	if err != nil {
 		return err
 	}

@@ -89,3 +89,11 @@ func (s *Server) Receivers() string {
 	slices.Sort(list)
 	return strings.Join(list, "\n")
 }
+
+// FillLargeBodies takes all the room for large bodies until release is called.
+func (s *Server) FillLargeBodies() (release func()) {
+	if !s.largeBodies.TryAcquire(largeBodies) {
+		panic("large bodies are under way")
+	}
+	return func() { s.largeBodies.Release(largeBodies) }
+}

@@ -369,13 +369,23 @@ func (m *memory) Test(_ context.Context, tenant uint32, webhook triggers.Webhook
 	if err != nil {
 		return nil, err
 	}
+	return m.tried(w, event)
+}
+
+func (m *memory) TestDraft(_ context.Context, draft *triggers.Webhook, event *triggers.Event) (*delivery.Trial, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tried(draft, event)
+}
+
+func (m *memory) tried(w *triggers.Webhook, event *triggers.Event) (*delivery.Trial, error) {
 	at := time.UnixMilli(1763848800000)
 	body, err := payload.Render(event, at)
 	if err != nil {
 		return nil, err
 	}
 	return &delivery.Trial{
-		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[tenant-1], false), BuiltAt: at,
+		ID: "test_memory", Revision: delivery.RevisionOf(w, &m.tenants[w.Tenant-1], false), BuiltAt: at,
 		Events: []payload.Event{{EventID: "test_memory", URI: event.URI, Body: body}},
 		Attempt: delivery.Attempt{
 			Number: 1, StartedAt: at, DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, Total: 3 * time.Millisecond,
@@ -439,30 +449,6 @@ func (m *memory) Deliveries(_ context.Context, q delivery.HistoryQuery) (*delive
 		}
 	}
 	return page, nil
-}
-
-func (m *memory) Webhooks(_ context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
-	order := func(a, b delivery.WebhookPlace) int {
-		c := cmp.Or(cmp.Compare(a.Text, b.Text), a.At.Compare(b.At), cmp.Compare(a.Key, b.Key))
-		if q.Descending {
-			return -c
-		}
-		return c
-	}
-	var found []*triggers.Webhook
-	for _, w := range m.all(q.Tenant) {
-		if has(w.Name, q.Name) && has(w.URL, q.URL) && (q.Level == "" || q.Level == w.Level) &&
-			(q.OwnerID == "" || q.OwnerID == w.OwnerID) && (q.CreatedBy == "" || q.CreatedBy == w.CreatedBy) &&
-			(q.UpdatedBy == "" || q.UpdatedBy == w.UpdatedBy) && (q.Enabled == nil || *q.Enabled == w.Enabled) &&
-			(q.After == nil || order(q.PlaceOf(w), *q.After) > 0) && (len(q.Origins) == 0 || slices.Contains(q.Origins, w.Origin)) &&
-			!slices.ContainsFunc(q.Triggers, func(t string) bool {
-				return !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == t })
-			}) && (q.TriggerPart == "" || slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return has(own.Text, q.TriggerPart) })) {
-			found = append(found, w)
-		}
-	}
-	slices.SortFunc(found, func(a, b *triggers.Webhook) int { return order(q.PlaceOf(a), q.PlaceOf(b)) })
-	return found[:min(q.Limit, len(found))], nil
 }
 
 func (m *memory) Events(_ context.Context, q delivery.EventQuery) (*delivery.EventPage, error) {

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,12 +35,21 @@ const (
 	// rankingSpan is the part of the span that webhooks are ranked by, its last: each webhook costs a look-up for every hour of it.
 	rankingSpan = 24 * time.Hour
 	rankingRows = 10
+	// stoppedRows is how many of the webhooks that the server has switched off are named, those first that were switched off last.
+	stoppedRows = 10
 )
+
+// stepHours are the lengths of a row that can be asked for, in hours: they divide a day.
+var stepHours = []int{1, 2, 3, 4, 6, 8, 12, 24}
 
 // getOverview answers what a tenant's events and deliveries came to, hour by hour and in all, which webhooks are slowest and fail most, and
 // how things stand now. No row of history is counted for it.
 func (s *Server) getOverview(c echo.Context, key *triggers.APIKey) error {
 	from, to, err := statsSpan(c)
+	if err != nil {
+		return err
+	}
+	step, err := stepParam(c.QueryParam("step"))
 	if err != nil {
 		return err
 	}
@@ -59,6 +70,7 @@ func (s *Server) getOverview(c echo.Context, key *triggers.APIKey) error {
 	for i := range hours {
 		total.Add(&hours[i])
 	}
+	hours = inSteps(hours, step)
 	o := openObject(nil)
 	o.time("from", from)
 	o.time("to", to)
@@ -73,6 +85,34 @@ func (s *Server) getOverview(c echo.Context, key *triggers.APIKey) error {
 	o.object("now", func(o *object) { s.writeNow(o, key.Tenant, open) })
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
+}
+
+// stepParam reads how long a row is; an hour where the request does not say.
+func stepParam(text string) (time.Duration, error) {
+	if text == "" {
+		return time.Hour, nil
+	}
+	hours, err := strconv.Atoi(text)
+	if err != nil || !slices.Contains(stepHours, hours) {
+		return 0, triggers.Invalid(triggers.CodeOutOfRange, "step", "the step is %q; it must be 1, 2, 3, 4, 6, 8, 12 or 24 hours", text)
+	}
+	return time.Duration(hours) * time.Hour, nil
+}
+
+// inSteps adds up the hours of each step, which are counted from midnight in UTC. The hours are given in order.
+func inSteps(hours []delivery.TenantHour, step time.Duration) []delivery.TenantHour {
+	if step == time.Hour {
+		return hours
+	}
+	var list []delivery.TenantHour
+	for i := range hours {
+		start := hours[i].Hour.Truncate(step)
+		if n := len(list); n == 0 || !list[n-1].Hour.Equal(start) {
+			list = append(list, delivery.TenantHour{HourCounts: delivery.HourCounts{Hour: start}})
+		}
+		list[len(list)-1].Add(&hours[i])
+	}
+	return list
 }
 
 func writeTenantCounts(o *object, h *delivery.TenantHour) {
@@ -161,12 +201,14 @@ func (s *Server) writeNow(o *object, tenant uint32, open delivery.OpenWork) {
 		}
 	})
 	var enabled, disabled, switchedOff int64
+	var stopped []*triggers.Webhook
 	for w := range s.config.Directory.Webhooks(tenant) {
 		switch {
 		case w.Enabled:
 			enabled++
 		case w.DisabledReasonCode != "":
 			switchedOff++
+			stopped = withStopped(stopped, w)
 		default:
 			disabled++
 		}
@@ -176,6 +218,13 @@ func (s *Server) writeNow(o *object, tenant uint32, open delivery.OpenWork) {
 		o.number("disabled", disabled)
 		o.number("switchedOff", switchedOff)
 	})
+	o.array("stopped", len(stopped), func(dst []byte, i int) []byte {
+		o := openWebhook(dst, stopped[i])
+		o.text("disabledReason", stopped[i].DisabledReason)
+		o.text("disabledReasonCode", stopped[i].DisabledReasonCode)
+		o.time("disabledAt", stopped[i].DisabledAt)
+		return o.close()
+	})
 	breakers := s.config.Hosts.Breakers(tenant)
 	o.array("breakers", len(breakers), func(dst []byte, i int) []byte {
 		o := openObject(dst)
@@ -184,6 +233,18 @@ func (s *Server) writeNow(o *object, tenant uint32, open delivery.OpenWork) {
 		o.number("webhooks", int64(breakers[i].Webhooks))
 		return o.close()
 	})
+}
+
+// withStopped adds a webhook to those that were switched off last, of which it keeps the first.
+func withStopped(list []*triggers.Webhook, w *triggers.Webhook) []*triggers.Webhook {
+	at, _ := slices.BinarySearchFunc(list, w, func(a, b *triggers.Webhook) int {
+		return cmp.Or(b.DisabledAt.Compare(a.DisabledAt), cmp.Compare(a.Key, b.Key))
+	})
+	if at == stoppedRows {
+		return list
+	}
+	list = slices.Insert(list, at, w)
+	return list[:min(len(list), stoppedRows)]
 }
 
 // appendMilliseconds writes a duration in milliseconds, exact to the microsecond.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/triggers"
+	"portalhook/web"
 )
 
 func TestOverview(t *testing.T) {
@@ -55,11 +57,57 @@ func TestOverview(t *testing.T) {
 
 	e.open = delivery.OpenWork{}
 	require.JSONEq(t, `{"waiting":0,"sending":0}`, text(t, e.call(t, "GET", "/api/v1/stats", "").json(t)["now"].(map[string]any)["open"]))
-	for query, field := range map[string]string{"?from=yesterday": "from", "?to=-5": "to", "?from=1": "from"} {
+	for query, field := range map[string]string{"?from=yesterday": "from", "?to=-5": "to", "?from=1": "from", "?step=5": "step", "?step=x": "step"} {
 		a := e.call(t, "GET", "/api/v1/stats"+query, "")
 		require.Equal(t, http.StatusBadRequest, a.status, query)
 		require.Equal(t, field, a.problem(t)["field"], query)
 	}
+}
+
+// The hours of a step are added up, histograms included: percentiles of a step are those of all its attempts.
+func TestOverviewSteps(t *testing.T) {
+	e := newEdge(t)
+	at := func(day, hour int, events, fast, slow int64) delivery.TenantHour {
+		h := delivery.TenantHour{HourCounts: delivery.HourCounts{Hour: time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC), Attempts: fast + slow, Succeeded: fast + slow}, Events: events}
+		h.Latency[0], h.Latency[14] = fast, slow
+		return h
+	}
+	e.tenantHours = []delivery.TenantHour{at(21, 23, 1, 0, 1), at(22, 0, 2, 3, 0), at(22, 2, 4, 0, 1), at(22, 3, 8, 1, 0), at(22, 18, 16, 1, 0)}
+	rows := func(step string) (told []string) {
+		a := e.call(t, "GET", "/api/v1/stats?from=2026-11-20T00:00:00Z&to=2026-11-23T00:00:00Z&step="+step, "").json(t)
+		for _, row := range a["data"].([]any) {
+			row := row.(map[string]any)
+			told = append(told, fmt.Sprintf("%.13s %v %v", row["hour"], row["events"], row["latencyMs"].(map[string]any)["p50"]))
+		}
+		require.EqualValues(t, 31, a["total"].(map[string]any)["events"])
+		return told
+	}
+	require.Len(t, rows("1"), 5)
+	require.Equal(t, rows("1"), rows(""))
+	require.Equal(t, []string{"2026-11-21T21 1 30000", "2026-11-22T00 6 0.666", "2026-11-22T03 8 0.5", "2026-11-22T18 16 0.5"}, rows("3"))
+	require.Equal(t, []string{"2026-11-21T00 1 30000", "2026-11-22T00 30 0.6"}, rows("24"))
+}
+
+// The webhooks that the server switched off are named with the reason, those first that were switched off last, ten at most.
+func TestOverviewNamesTheStopped(t *testing.T) {
+	e := newEdge(t)
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for i := range 12 {
+		id, ok := triggers.ParseWebhookID(e.create(t, fmt.Sprintf(`{"name":"w%d","url":"https://a.example.com/","eventTypes":["/"],"enabled":true}`, i)))
+		require.True(t, ok)
+		w, err := e.ByID(1, id)
+		require.NoError(t, err)
+		w.Enabled, w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = false, "the receiver is gone", "GONE", noon.Add(time.Duration(i%7)*time.Minute)
+	}
+	now := e.call(t, "GET", "/api/v1/stats", "").json(t)["now"].(map[string]any)
+	require.EqualValues(t, 12, now["webhooks"].(map[string]any)["switchedOff"])
+	var names []string
+	for _, row := range now["stopped"].([]any) {
+		names = append(names, row.(map[string]any)["name"].(string))
+	}
+	require.Equal(t, []string{"w6", "w5", "w4", "w11", "w3", "w10", "w2", "w9", "w1", "w8"}, names)
+	first := now["stopped"].([]any)[0].(map[string]any)
+	require.Equal(t, []any{"the receiver is gone", "GONE", "2026-11-22T12:06:00.000Z", false}, []any{first["disabledReason"], first["disabledReasonCode"], first["disabledAt"], first["enabled"]})
 }
 
 func TestWebhookSummaries(t *testing.T) {
@@ -83,6 +131,64 @@ func TestWebhookSummaries(t *testing.T) {
 	a = e.call(t, "GET", "/api/v1/webhooks?include=everything", "")
 	require.Equal(t, http.StatusBadRequest, a.status)
 	require.Equal(t, "include", a.problem(t)["field"])
+}
+
+// TestWebhooksByFate sorts and filters by what summaries tell, page by page.
+func TestWebhooksByFate(t *testing.T) {
+	e := newEdge(t, func(c *web.Config) { c.Retention = 36 * time.Hour })
+	for _, name := range []string{"idle", "good", "poor", "bad"} {
+		e.create(t, `{"name":"`+name+`","url":"https://a.example.com/`+name+`","eventTypes":["/items/`+name+`","/"]}`)
+	}
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	e.last = map[uint32]*delivery.LastAttempt{
+		2: {At: at, State: delivery.Succeeded}, 3: {At: at.Add(time.Minute), State: delivery.Waiting}, 4: {At: at.Add(-time.Minute), State: delivery.Exhausted},
+	}
+	e.totals = []delivery.WebhookTotal{
+		{Webhook: 2, HourCounts: delivery.HourCounts{Attempts: 2, Succeeded: 2}},
+		{Webhook: 3, HourCounts: delivery.HourCounts{Attempts: 10, Succeeded: 9, Failed: 1}},
+		{Webhook: 4, HourCounts: delivery.HourCounts{Attempts: 2, Failed: 2}},
+	}
+	for query, want := range map[string]string{
+		"sort=lastDelivery":                              "idle bad good poor",
+		"sort=-lastDelivery":                             "poor good bad idle",
+		"sort=successShare":                              "idle bad poor good",
+		"sort=-successShare":                             "good poor bad idle",
+		"sort=trigger":                                   "bad good idle poor",
+		"sort=name&lastDelivery=never,waiting":           "idle poor",
+		"sort=name&minSuccessShare=0.9":                  "good poor",
+		"sort=name&maxSuccessShare=0.9":                  "bad poor",
+		"sort=name&maxSuccessShare=1&name=oo":            "good poor",
+		"sort=-lastDelivery&nameIs=GOOD":                 "good",
+		"sort=name&nameIs=goo":                           "",
+		"sort=name&urlIs=https://A.example.com/bad":      "bad",
+		"sort=name&switchedOff=true":                     "",
+		"sort=name&createdFrom=2099-01-01T00:00:00Z":     "",
+		"sort=name&createdTo=2099-01-01T00:00:00Z":       "bad good idle poor",
+		"sort=-successShare&createdTo=2020-01-01T00:00Z": "400",
+	} {
+		var names []string
+		back := ""
+		for a := e.call(t, "GET", "/api/v1/webhooks?limit=1&"+query, ""); ; a = e.follow(t, back) {
+			if a.status != http.StatusOK {
+				names = append(names, fmt.Sprint(a.status))
+				break
+			}
+			for _, row := range a.json(t)["data"].([]any) {
+				names = append(names, row.(map[string]any)["name"].(string))
+				require.NotContains(t, row, "summary")
+			}
+			if !strings.Contains(a.body, `"next"`) {
+				break
+			}
+			if len(names) == 2 {
+				first := e.follow(t, href(t, a, "prev"))
+				require.Equal(t, names[0], first.json(t)["data"].([]any)[0].(map[string]any)["name"], query)
+			}
+			back = href(t, a, "next")
+		}
+		require.Equal(t, want, strings.Join(names, " "), query)
+	}
+	require.JSONEq(t, `{"retentionSeconds":129600,"maxWebhooks":100,"maxWebhooksPerOwner":150}`, e.call(t, "GET", "/api/v1/settings", "").body)
 }
 
 // text is a part of an answer as JSON again.
@@ -110,7 +216,7 @@ func TestWholeOverview(t *testing.T) {
 	require.Contains(t, total, "latencyMs")
 	require.Len(t, a["ranking"].(map[string]any)["slowest"], 1)
 	require.Empty(t, a["ranking"].(map[string]any)["failing"])
-	require.JSONEq(t, `{"open":{"waiting":0,"sending":0},"webhooks":{"enabled":1,"disabled":0,"switchedOff":0},"breakers":[]}`, text(t, a["now"]))
+	require.JSONEq(t, `{"open":{"waiting":0,"sending":0},"webhooks":{"enabled":1,"disabled":0,"switchedOff":0},"stopped":[],"breakers":[]}`, text(t, a["now"]))
 
 	row := w.call(t, "GET", "/api/v1/webhooks?include=summary", "").json(t)["data"].([]any)[0].(map[string]any)
 	require.Equal(t, webhook, row["id"])

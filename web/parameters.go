@@ -33,7 +33,7 @@ func readParameters(r *http.Request) (*parameters, error) {
 	if r.Method != http.MethodPost || r.ContentLength == 0 {
 		return p, nil
 	}
-	buf, err := readBody(r, maxManagementBody)
+	buf, err := readBody(r, maxManagementBody, nil)
 	if err != nil {
 		return nil, err
 	}

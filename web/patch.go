@@ -88,7 +88,7 @@ func parseOperation(field string, value jsontext.Value) (operation, error) {
 // judge refuses a path outside of what a body sets.
 func (op *operation) judge(field string) error {
 	head := op.path[0]
-	readOnly := head == "id" || head == "origin" || head == "secretKeyAdded" || isReadOnly(head)
+	readOnly := head == "id" || head == "origin" || head == "secretKeyAdded" || head == healthMember || isReadOnly(head)
 	switch _, known := members[head]; {
 	case readOnly && op.op != "test":
 		return &problem{Code: codeReadOnly, Field: field, Index: -1, Detail: head + " is read-only"}

@@ -41,6 +41,7 @@ func newRulebook() *rulebook {
 			},
 			"checkTriggers:eventTypes[]": {good: []string{"/items", "/itemz", "", "anything"}},
 			"testWebhook:trigger":        {good: []string{"/items", "/items/*/share"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz", "com.qlik.v1.nothing")},
+			"sampleReceiver:trigger":     {good: []string{"/items/share", "/items/<itemID>/share"}, bad: bad(400, "UNKNOWN_TRIGGER", "/itemz", "com.qlik.v1.nothing")},
 
 			"KeyBody:expiresAt": {good: []string{"2999-01-31T00:00:00Z"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2999-01-31", "2020-01-31T00:00:00Z")},
 			"KeyBody:tenant":    {good: []string{"", "default", "FEDCBA9876543210"}, bad: bad(400, "OUT_OF_RANGE", "nobody")},
@@ -132,7 +133,7 @@ func newRulebook() *rulebook {
 }
 
 // readOnly are the members that a PUT may repeat.
-var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "oldSecretsValidUntil", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
+var readOnly = []string{"id", "disabledReason", "disabledReasonCode", "disabledAt", "enabledReason", "enabledAt", "oldSecretsValidUntil", "createdAt", "updatedAt", "createdByUserId", "updatedByUserId"}
 
 // bodiless are the operations that take no body, or an empty object.
 var bodiless = []string{"enableWebhook", "disableWebhook", "resendDelivery", "pauseRecovery", "resumeRecovery", "cancelRecovery"}
@@ -187,6 +188,10 @@ var bases = map[string]map[string][]base{
 		"application/merge-patch+json": {{body: `{"sourceNaming":"item"}`, present: true}},
 	},
 	"testWebhook": {"application/json": {
+		{body: `{"trigger":"/items/share"}`, present: true},
+		{body: `{"event":{"uri":"/items/x/update","username":"ann"}}`, present: true},
+	}},
+	"sampleReceiver": {"application/json": {
 		{body: `{"trigger":"/items/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"}}`, present: true},
 	}},

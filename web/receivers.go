@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"portalhook/triggers"
@@ -172,6 +174,39 @@ func (s *Server) deleteReceiver(c echo.Context, key *triggers.APIKey) error {
 	s.config.Inbox.remove(c.Param("receiver"))
 	writeNoContent(c)
 	return nil
+}
+
+// sampleReceiver sends a built-in receiver one event, signed by its secret, as a webhook that points there would be sent it; nothing is stored.
+// It answers as a test of a webhook does.
+func (s *Server) sampleReceiver(c echo.Context, key *triggers.APIKey) error {
+	body, err := readJSON(c.Request())
+	if err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("draw an id: %w", err)
+	}
+	draft := &triggers.Webhook{
+		ID: triggers.WebhookID(id), Tenant: key.Tenant, Level: triggers.TenantLevel, Format: triggers.FormatAuto, EnableCloudEventDelivery: true,
+		Retry: triggers.Retry{Profile: triggers.RetryOnce},
+	}
+	err = s.withReceiver(c, key, func(r *receiver) error {
+		draft.Name, draft.URL, draft.Secret = r.name, r.url, r.secret
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	asked, err := s.readTest(draft, body)
+	if err != nil {
+		return err
+	}
+	trial, err := s.config.Tester.TestDraft(c.Request().Context(), draft, asked.event)
+	if err != nil {
+		return s.webhookError("send a sample", err)
+	}
+	return s.writeTrial(c, trial, asked)
 }
 
 // listArrivals answers what a receiver was sent, the newest first; with after those only that came later than the one of that number.

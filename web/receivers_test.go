@@ -99,6 +99,7 @@ func TestReceivers(t *testing.T) {
 			{method: "GET", path: "/api/v1/receivers/" + token + "/requests"},
 			{method: "DELETE", path: "/api/v1/receivers/" + token},
 			{method: "PATCH", path: "/api/v1/receivers/" + token, body: "{}"},
+			{method: "POST", path: "/api/v1/receivers/" + token + "/actions/sample", body: `{"trigger":"/items/share"}`},
 		} {
 			r.key = key
 			require.Equal(t, http.StatusNotFound, e.do(t, r).status, "%s of another: %s", r.method, key)
@@ -259,4 +260,39 @@ func TestInsideIsOfOneTenant(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, "OK\n", string(body))
 	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// TestSampleToReceiver sends samples of several families to receivers with and without a secret, without a webhook.
+func TestSampleToReceiver(t *testing.T) {
+	inbox := web.NewInbox("http://127.0.0.1:1")
+	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t), func(d *delivery.Config, c *web.Config) {
+		d.Transport, d.Inside, c.Inbox = &network{}, inbox, inbox
+	})
+	token := w.newReceiver(t, adminKey, `{"name":"trying out","secret":"`+secret+`"}`)["token"].(string)
+	sample := func(body string) map[string]any {
+		a := w.call(t, "POST", "/api/v1/receivers/"+token+"/actions/sample", body)
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		return a.json(t)
+	}
+	for i, trigger := range []string{"/items/share", "/items/<itemID>/share", "com.qlik.v1.app.created"} {
+		told := sample(string(textBody(t, trigger)))
+		require.Equal(t, "delivered", told["outcome"], trigger)
+		arrived := w.arrivals(t, token, "")
+		require.Len(t, arrived, i+1)
+		require.Equal(t, true, arrived[0]["verified"], trigger)
+		require.Equal(t, "delivery", arrived[0]["via"])
+		require.Equal(t, told["id"], arrived[0]["headers"].(map[string]any)["Webhook-Id"])
+	}
+	require.Equal(t, http.StatusOK, w.call(t, "PATCH", "/api/v1/receivers/"+token, `{"status":503,"secret":""}`).status)
+	told := sample(`{"event":{"uri":"/items/a/delete","username":"jdoe"}}`)
+	require.Equal(t, "rejected", told["outcome"])
+	require.Contains(t, w.arrivals(t, token, "")[0]["body"], `"operation":"delete"`, "an event of one's own")
+	require.Empty(t, w.call(t, "GET", "/api/v1/webhooks", "").json(t)["data"])
+	require.Empty(t, w.call(t, "GET", "/api/v1/audit?object=webhook", "").json(t)["data"])
+	for _, body := range []string{"{}", `{"trigger":"/items/abc/share"}`} {
+		a := w.call(t, "POST", "/api/v1/receivers/"+token+"/actions/sample", body)
+		require.Equal(t, http.StatusBadRequest, a.status, a.body)
+		require.Equal(t, "trigger", a.problem(t)["field"], a.body)
+	}
+	require.Len(t, w.arrivals(t, token, ""), 4)
 }

@@ -206,7 +206,7 @@ func TestBadRequests(t *testing.T) {
 
 		// What a list and a dry run are asked.
 		"limit":         {request{method: "GET", path: webhooks + "?limit=0", key: adminKey}, 400, "OUT_OF_RANGE", "limit", `the limit is "0"; it must be a number from 1 to 100`},
-		"sort":          {request{method: "GET", path: webhooks + "?sort=-secret", key: adminKey}, 400, "OUT_OF_RANGE", "sort", `the sort is "-secret"; it must be one of createdAt, name, updatedAt, url, level, ownerId, enabled, with + or - before it`},
+		"sort":          {request{method: "GET", path: webhooks + "?sort=-secret", key: adminKey}, 400, "OUT_OF_RANGE", "sort", `the sort is "-secret"; it must be one of createdAt, name, updatedAt, url, trigger, level, ownerId, enabled, lastDelivery, successShare, with + or - before it`},
 		"cursor":        {request{method: "GET", path: webhooks + "?next=abc", key: adminKey}, 400, "OUT_OF_RANGE", "next", "the cursor is not one of this list in this order; follow the links as they are"},
 		"enabled":       {request{method: "GET", path: webhooks + "?enabled=maybe", key: adminKey}, 400, "OUT_OF_RANGE", "enabled", `enabled is "maybe"; it must be true or false`},
 		"event types":   {request{method: "GET", path: webhooks + "?eventTypes=/items/share,/itemz", key: adminKey}, 400, "UNKNOWN_TRIGGER", "eventTypes", `there is no resource "itemz"; the nearest trigger that can fire is /items`},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"portalhook/delivery"
 	"portalhook/router"
@@ -59,6 +60,8 @@ type Config struct {
 	Targets triggers.Targets
 	// MaxWebhooks and MaxWebhooksPerOwner are the directory's bounds, which refusals name; 0 is the default below.
 	MaxWebhooks, MaxWebhooksPerOwner int
+	// Retention is how long history is kept.
+	Retention time.Duration
 	// ManagementRateLimit bounds how often users may call everything but POST /events. The zero value is no bound.
 	ManagementRateLimit RateLimit
 	// PublicURL is the address under which clients see the server. Its path is a prefix of every path served. Nil: links are built
@@ -107,6 +110,8 @@ type Server struct {
 	ending context.Context //nolint:containedctx // it is the life of the server, not of a call
 	end    context.CancelFunc
 	beat   time.Duration // of the tail
+	// largeBodies is the room for bodies of events that are large.
+	largeBodies *semaphore.Weighted
 	// The answers of GET /triggers and of GET /webhooks/event-types are the same for everyone, and made when first asked for.
 	triggers func() ([]byte, error)
 	types    func() []byte
@@ -149,6 +154,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/api/openapi.json", allowed: anyone, handle: s.getSpecification},
 		{method: http.MethodGet, path: "/api/docs", allowed: anyone, handle: s.getDocs},
 
+		{method: http.MethodGet, path: "/api/v1/settings", allowed: admin | user | viewer, handle: s.getSettings},
 		{method: http.MethodGet, path: "/api/v1/tenants", allowed: operator, handle: s.listTenants},
 		{method: http.MethodPost, path: "/api/v1/tenants", allowed: operator, handle: s.createTenant},
 		{method: http.MethodGet, path: "/api/v1/tenants/:tenant", allowed: operator, handle: s.getTenant},
@@ -167,6 +173,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPatch, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.patchReceiver},
 		{method: http.MethodDelete, path: "/api/v1/receivers/:receiver", allowed: admin | user, handle: s.deleteReceiver},
 		{method: http.MethodGet, path: "/api/v1/receivers/:receiver/requests", allowed: admin | user, handle: s.listArrivals},
+		{method: http.MethodPost, path: "/api/v1/receivers/:receiver/actions/sample", allowed: admin | user, handle: s.sampleReceiver},
 		// What the console asks of the API is logged as a request of its own.
 		{method: http.MethodGet, path: "/console", allowed: anyone, handle: s.serveConsole, quiet: true},
 		{method: http.MethodGet, path: "/console/*", allowed: anyone, handle: s.serveConsole, quiet: true},
@@ -226,7 +233,7 @@ var (
 
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, log: config.Log, beat: tailBeat}
+	s := &Server{config: config, log: config.Log, beat: tailBeat, largeBodies: semaphore.NewWeighted(largeBodies)}
 	s.ending, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -7,36 +7,30 @@ import (
 	"time"
 
 	"portalhook/delivery"
-	"portalhook/triggers"
 )
 
 // summarySpan is the time up to now that summaries count.
 const summarySpan = 24 * time.Hour
 
-// summaries tells how the webhooks of a page have done, in their order; nil when the request does not ask for it.
-func (s *Server) summaries(ctx context.Context, include string, page []*triggers.Webhook) ([]delivery.WebhookSummary, error) {
-	switch include {
-	case "":
-		return nil, nil
-	case "summary":
-	default:
-		return nil, triggers.Invalid(triggers.CodeOutOfRange, "include", "include is %q; it must be summary", include)
-	}
-	keys := make([]uint32, len(page))
-	for i, w := range page {
-		keys[i] = w.Key
+// sum tells of each webhook how it has fared.
+func (s *Server) sum(ctx context.Context, webhooks []delivery.SummedWebhook) error {
+	keys := make([]uint32, len(webhooks))
+	for i := range webhooks {
+		keys[i] = webhooks[i].Key
 	}
 	now := time.Now()
 	found, err := s.config.Overview.Summaries(ctx, keys, now.Add(-summarySpan), now)
 	if err != nil {
-		return nil, fmt.Errorf("list webhooks: %w", err)
+		return fmt.Errorf("list webhooks: %w", err)
 	}
-	return found, nil
+	for i := range webhooks {
+		webhooks[i].Summary = found[i]
+	}
+	return nil
 }
 
-// appendSummed writes a webhook with its summary behind the other members.
-func appendSummed(dst []byte, w *triggers.Webhook, summary *delivery.WebhookSummary) []byte {
-	row := appendWebhook(dst, w)
+// appendSummary writes a webhook's summary behind its other members.
+func appendSummary(row []byte, summary *delivery.WebhookSummary) []byte {
 	o := &object{buf: row[:len(row)-1], after: true}
 	o.object("summary", func(o *object) {
 		counts := &summary.Counts
@@ -44,10 +38,10 @@ func appendSummed(dst []byte, w *triggers.Webhook, summary *delivery.WebhookSumm
 		o.number("succeeded", counts.Succeeded)
 		o.number("failed", counts.Failed)
 		o.number("exhausted", counts.Exhausted)
-		if counts.Attempts > 0 {
+		if share, ok := summary.Share(); ok {
 			const digits = 4
 			o.name("successShare")
-			o.buf = strconv.AppendFloat(o.buf, float64(counts.Attempts-counts.Failed)/float64(counts.Attempts), 'f', digits, 64)
+			o.buf = strconv.AppendFloat(o.buf, share, 'f', digits, 64)
 		}
 		if last := summary.Last; last != nil {
 			o.object("lastDelivery", func(o *object) {

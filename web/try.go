@@ -12,7 +12,6 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/payload"
-	"portalhook/router"
 	"portalhook/triggers"
 )
 
@@ -21,6 +20,8 @@ type Tester interface {
 	// Test sends an event to where a webhook points now, stores nothing, and returns when the attempt has ended. Its errors are
 	// triggers.ErrNotFound, *triggers.FieldError, *delivery.Overload, and that of a context which ended before anything was sent.
 	Test(ctx context.Context, tenant uint32, webhook triggers.WebhookID, event *triggers.Event) (*delivery.Trial, error)
+	// TestDraft sends an event to where a webhook would point that is stored nowhere, and else does as Test.
+	TestDraft(ctx context.Context, draft *triggers.Webhook, event *triggers.Event) (*delivery.Trial, error)
 }
 
 // testWebhook sends one event to a webhook, on or off, and answers with the request, the answer and the times they took: 200 whatever
@@ -110,7 +111,7 @@ func (s *Server) sampleOf(w *triggers.Webhook, trigger *string) (*triggers.Event
 	entries := s.config.Catalog.Entries()
 	named := func(e triggers.Entry) bool { return e.Trigger == *trigger || e.Name == *trigger }
 	if at := slices.IndexFunc(entries, named); at >= 0 {
-		return s.sample(&entries[at])
+		return delivery.SampleOf(s.config.Catalog, &entries[at])
 	}
 	parsed, err := s.config.Catalog.ParseTrigger(*trigger)
 	if err != nil {
@@ -121,43 +122,13 @@ func (s *Server) sampleOf(w *triggers.Webhook, trigger *string) (*triggers.Event
 	}
 	*trigger = parsed.Text
 	if at := slices.IndexFunc(entries, named); at >= 0 {
-		return s.sample(&entries[at])
+		return delivery.SampleOf(s.config.Catalog, &entries[at])
 	}
 	if !slices.ContainsFunc(w.Triggers, func(own triggers.Trigger) bool { return own.Text == parsed.Text }) {
 		return nil, triggers.Invalid(triggers.CodeOutOfRange, "trigger",
 			"%s is neither in the catalogue nor among the event types of this webhook; give an event in its place", parsed.Text)
 	}
-	return s.sampleFor(entries, &parsed)
-}
-
-// sampleFor is the first sample of the catalogue that a trigger hears; where it hears none, the first that it hears when it happens to
-// something that the trigger names.
-func (s *Server) sampleFor(entries []triggers.Entry, t *triggers.Trigger) (*triggers.Event, error) {
-	for _, moved := range []bool{false, true} {
-		for i := range entries {
-			ev, err := s.sample(&entries[i])
-			if err != nil {
-				return nil, err
-			}
-			if moved && (!t.OperationsOf(ev.URI.Resource).Has(ev.URI.Operation) || ev.MoveTo(t) != nil) {
-				continue
-			}
-			if router.Explain([]triggers.Trigger{*t}, &ev.URI).Matched {
-				return ev, nil
-			}
-		}
-	}
-	return nil, triggers.Invalid(triggers.CodeOutOfRange, "trigger", "there is no sample of %s; give an event in its place", t.Text)
-}
-
-// sample is an entry's sample event as if it happened now: without the date that is the same in every sample.
-func (s *Server) sample(e *triggers.Entry) (*triggers.Event, error) {
-	ev, err := s.config.Catalog.ParseEvent(e.SampleEvent)
-	if err != nil {
-		return nil, fmt.Errorf("sample event of %s: %w", e.Trigger, err)
-	}
-	ev.When, ev.HasWhen = 0, false
-	return ev, nil
+	return delivery.SampleFor(s.config.Catalog, &parsed)
 }
 
 // writeTrial answers with a test: the request as it went out, the answer, and the attempt as a delivery's log has it.

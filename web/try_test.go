@@ -194,6 +194,10 @@ func (busy) Test(context.Context, uint32, triggers.WebhookID, *triggers.Event) (
 	return nil, &delivery.Overload{Status: http.StatusTooManyRequests, RetryAfter: 1, Err: context.DeadlineExceeded}
 }
 
+func (busy) TestDraft(context.Context, *triggers.Webhook, *triggers.Event) (*delivery.Trial, error) {
+	return busy{}.Test(nil, 0, triggers.WebhookID{}, nil) //nolint:staticcheck // it looks at nothing
+}
+
 func TestTooManyTests(t *testing.T) {
 	e := newEdge(t, func(c *web.Config) { c.Tester = busy{} })
 	a := e.call(t, "POST", "/api/v1/webhooks/"+e.create(t, hook)+"/actions/test", "")

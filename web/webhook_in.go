@@ -67,6 +67,7 @@ var members = map[string]member{
 	"contentType":              text(func(w *triggers.Webhook) *string { return &w.ContentType }),
 	"payloadFormat":            (*draft).readPayloadFormat,
 	"schedule":                 (*draft).readSchedule,
+	"probe":                    flag(func(w *triggers.Webhook) *bool { return &w.Probe }),
 	"crcCheck":                 flag(func(w *triggers.Webhook) *bool { return &w.CRCCheck }),
 }
 
@@ -94,6 +95,7 @@ func (d *draft) replace(body jsontext.Value) error {
 	*d.w = triggers.Webhook{
 		Key: old.Key, ID: old.ID, Tenant: old.Tenant, Revision: old.Revision, Origin: old.Origin, Level: d.w.Level,
 		DisabledReason: old.DisabledReason, DisabledReasonCode: old.DisabledReasonCode, DisabledAt: old.DisabledAt,
+		EnabledReason: old.EnabledReason, EnabledAt: old.EnabledAt,
 		EnableCloudEventDelivery: d.cloudEvents, PlainSecretHeader: old.PlainSecretHeader,
 		CreatedAt: old.CreatedAt, UpdatedAt: old.UpdatedAt, CreatedBy: old.CreatedBy, UpdatedBy: old.UpdatedBy,
 	}

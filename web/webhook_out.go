@@ -52,6 +52,7 @@ func webhookObject(dst []byte, w *triggers.Webhook, guarded func(o *object)) []b
 			o.number("daysInPast", int64(w.Deactivation.DaysInPast))
 		})
 	}
+	o.flag("probe", w.Probe)
 	writeSending(o, w)
 	o.flag("ordered", w.Ordered)
 	o.number("timeoutSeconds", int64(w.TimeoutSeconds))
@@ -77,6 +78,8 @@ var readOnlyMembers = []readOnlyMember{
 	{"disabledReason", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReason) }, always, true},
 	{"disabledReasonCode", func(w *triggers.Webhook) jsontext.Value { return textValue(w.DisabledReasonCode) }, always, true},
 	{"disabledAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.DisabledAt)) }, wasDisabled, true},
+	{"enabledReason", func(w *triggers.Webhook) jsontext.Value { return textValue(w.EnabledReason) }, wasRevived, true},
+	{"enabledAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.EnabledAt)) }, wasRevived, true},
 	{"oldSecretsValidUntil", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.OldSecretsUntil())) }, isRotating, true},
 	{"createdAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.CreatedAt)) }, always, false},
 	{"updatedAt", func(w *triggers.Webhook) jsontext.Value { return textValue(stamp(w.UpdatedAt)) }, always, true},
@@ -87,6 +90,9 @@ var readOnlyMembers = []readOnlyMember{
 func always(*triggers.Webhook) bool { return true }
 
 func wasDisabled(w *triggers.Webhook) bool { return !w.DisabledAt.IsZero() }
+
+// wasRevived reports whether the server itself switched the webhook on again.
+func wasRevived(w *triggers.Webhook) bool { return !w.EnabledAt.IsZero() }
 
 // isRotating reports whether a rotated secret still signs. One whose time is over is kept until the next save, so that a GET's answer
 // can be put back after that, too.

@@ -19,10 +19,12 @@ func (d *draft) readRepeated(name string, value jsontext.Value) error {
 		var err error
 		d.keepsSecret, err = boolOf(name, value)
 		return err
-	case name != "id" && !isReadOnly(name):
+	case name != "id" && name != healthMember && !isReadOnly(name):
 		return unknownMember(name)
 	case d.before == nil:
 		return &problem{Code: codeReadOnly, Status: 400, Field: name, Index: -1, Detail: "the server sets this member: leave it out"}
+	case name == healthMember:
+		return nil
 	}
 	if d.repeated == nil {
 		d.repeated = map[string]jsontext.Value{}

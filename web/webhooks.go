@@ -68,8 +68,7 @@ func (s *Server) createWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err := s.config.Directory.Create(ctx, w); err != nil {
 		return s.webhookError("create", err)
 	}
-	writeJSON(c, http.StatusCreated, appendWebhook(nil, w))
-	return nil
+	return s.writeWebhook(c, http.StatusCreated, w)
 }
 
 func (s *Server) getWebhook(c echo.Context, key *triggers.APIKey) error {
@@ -77,8 +76,7 @@ func (s *Server) getWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
-	return nil
+	return s.writeWebhook(c, http.StatusOK, w)
 }
 
 // webhook finds the webhook that the path names.
@@ -109,8 +107,7 @@ func (s *Server) putWebhook(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
-	return nil
+	return s.writeWebhook(c, http.StatusOK, w)
 }
 
 // ofCore reports whether a request of webhooks came under the newer of the two prefixes.
@@ -173,8 +170,7 @@ func (s *Server) switchWebhook(c echo.Context, key *triggers.APIKey, done action
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, appendWebhook(nil, w))
-	return nil
+	return s.writeWebhook(c, http.StatusOK, w)
 }
 
 // turn switches a webhook on or off by hand, which in either case ends what the server itself had against it.
@@ -227,7 +223,7 @@ func (s *Server) save(
 		if err := s.wasAsked(&before, w, tried); err != nil {
 			return err
 		}
-		if w.Enabled && !before.Enabled {
+		if w.Enabled != before.Enabled {
 			forgetReason(w)
 		}
 		w.UpdatedAt, w.UpdatedBy = now(), key.UserID
@@ -241,7 +237,9 @@ func (s *Server) save(
 	return w, nil
 }
 
+// forgetReason forgets why the server itself switched the webhook off, or on again.
 func forgetReason(w *triggers.Webhook) {
+	w.EnabledReason, w.EnabledAt = "", time.Time{}
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "", "", time.Time{}
 }
 

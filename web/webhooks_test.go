@@ -21,7 +21,7 @@ const (
  "eventTypes":["/ITEMS/Share","/users/*/signin","com.qlik.v1.app.created"],"enabled":true,"level":"tenant","secret":"` + secret + `",
  "headers":{"x-env":"prod","X-Team":"gis"},"encryptedHeaders":{"authorization":"Bearer top-secret"},"origin":"automations",
  "checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","plainSecretHeader":true,"retry":["0s","90s","5m","2h"],
- "deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"contentType":"application/json","payloadFormat":"pjson",
+ "deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"probe":true,"contentType":"application/json","payloadFormat":"pjson",
  "schedule":{"state":"disabled","startAt":"2026-11-22T03:00:00Z","frequency":"day","interval":1},"ordered":true,"timeoutSeconds":20,"rateLimit":600}`
 )
 
@@ -38,7 +38,7 @@ func TestWebhookWhole(t *testing.T) {
 		`"eventTypes":["/items/share","/users/*/signIn","com.qlik.v1.app.created"],"level":"tenant","ownerId":"","enabled":true,"filter":"",`+
 		`"headers":{"x-env":"prod","X-Team":"gis"},"encryptedHeaders":["authorization"],"secretKeyAdded":true,"origin":"automations",`+
 		`"checkCertificateRevocation":true,"enableCloudEventDelivery":false,"format":"portal","plainSecretHeader":true,"retry":["0s","1m30s","5m","2h"],`+
-		`"deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"contentType":"application/json","payloadFormat":"pjson",`+
+		`"deactivationPolicy":{"numberOfFailures":5,"daysInPast":2},"probe":true,"contentType":"application/json","payloadFormat":"pjson",`+
 		`"schedule":{"name":"","state":"disabled","startAt":"2026-11-22T03:00:00.000Z","frequency":"day","interval":1},"crcCheck":false,"ordered":true,"timeoutSeconds":20,"rateLimit":600,`+
 		`"disabledReason":"","disabledReasonCode":"","createdAt":"`+date+`","updatedAt":"`+date+`",`+
 		`"createdByUserId":"u-admin-key","updatedByUserId":"u-admin-key"}`, a.body)
@@ -57,7 +57,7 @@ func TestWebhookDefaults(t *testing.T) {
 	for name, want := range map[string]any{
 		"enabled": false, "level": "tenant", "origin": "api", "format": "auto", "retry": "standard", "ordered": false, "secretKeyAdded": false,
 		"enableCloudEventDelivery": true, "checkCertificateRevocation": false, "eventTypes": []any{}, "encryptedHeaders": []any{},
-		"contentType": "application/json", "payloadFormat": "json", "crcCheck": false,
+		"contentType": "application/json", "payloadFormat": "json", "crcCheck": false, "probe": false,
 		"headers": map[string]any{}, "timeoutSeconds": 0.0, "rateLimit": 0.0, "description": "", "filter": "", "ownerId": "",
 	} {
 		require.Equal(t, want, object[name], name)

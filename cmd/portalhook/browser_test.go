@@ -30,6 +30,7 @@ const patience = 30 * time.Second
 var (
 	wide   = [2]int64{1440, 900}
 	narrow = [2]int64{360, 740}
+	large  = [2]int64{1920, 1080}
 )
 
 // browser is a Chromium with a profile of its own, in the hands of a person: what is done is done with the mouse and the keyboard, to
@@ -149,10 +150,10 @@ func (b *browser) visit(path string) {
 	b.do(chromedp.Navigate(b.server.url + "/console" + path))
 }
 
-// signIn goes through the door with a key.
+// signIn goes through the door with a key, to the webhooks.
 func (b *browser) signIn(key string) {
 	b.t.Helper()
-	b.visit("/")
+	b.visit("/webhooks")
 	b.fill("API key", key)
 	b.press("Sign in")
 	b.sees("nav", "Webhooks")

@@ -114,11 +114,42 @@ func TestConsoleSettings(t *testing.T) {
 	b.press("Save")
 	b.sees("#toasts", "default was saved")
 	b.sees("#tenants", "https://gis.example.com/server/")
+
+	// What webhooks go by.
+	b.press("Edit default")
+	b.choose("Names of sources", "item, group, user")
+	b.press("Attempts of the portal's webhooks")
+	b.fill("Attempts", "4")
+	b.fill("Time limit in seconds", "7")
+	b.press("Attempts of services' webhooks")
+	b.fill("Within days", "99")
+	b.accessible("the settings of a tenant")
+	b.press("Save")
+	b.sees("#pane details[open] .field-error", "from 1 to 30")
+	b.truth("document.activeElement.name === 'serviceSettings.daysInPast'")
+	b.fill("Within days", "9")
+	b.press("Save")
+	b.sees("#toasts", "default was saved")
+	var tenant struct {
+		PortalURL, SourceNaming         string
+		PortalSettings, ServiceSettings map[string]int
+	}
+	server.call(t, http.MethodGet, "/api/v1/tenants/default", nil, &tenant, http.StatusOK)
+	require.Equal(t, "item", tenant.SourceNaming)
+	require.Equal(t, "https://gis.example.com/portal/", tenant.PortalURL)
+	require.Equal(t, map[string]int{
+		"notificationAttempts": 4, "notificationTimeOutInSeconds": 7, "notificationElapsedTimeInSeconds": 5, "featureServerMetricIntervalInMinutes": 10,
+	}, tenant.PortalSettings)
+	require.Equal(t, 9, tenant.ServiceSettings["daysInPast"])
+
 	b.press("Create tenant")
 	b.fill("Name", "harbour")
 	b.fill("Portal URL", "https://gis.harbour.example.com/portal/")
 	b.press("Create")
 	b.sees("#tenants", "harbour")
+	server.call(t, http.MethodGet, "/api/v1/tenants/harbour", nil, &tenant, http.StatusOK)
+	require.Equal(t, "items", tenant.SourceNaming)
+	require.Equal(t, 3, tenant.PortalSettings["notificationAttempts"], "what was left empty is the server's own")
 
 	// Keys of the other portal are made and seen by the operator.
 	b.visit("/keys")

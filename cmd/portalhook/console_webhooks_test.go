@@ -195,6 +195,83 @@ func TestConsoleTable(t *testing.T) {
 	b.seesRows("Alpha")
 }
 
+// Every column sorts, and finds a part or the whole of it.
+func TestConsoleColumns(t *testing.T) {
+	good, _ := newReceiver(t, http.StatusOK)
+	bad, _ := newReceiver(t, http.StatusServiceUnavailable)
+	gone, _ := newReceiver(t, http.StatusGone)
+	server := startServer(t)
+	for _, w := range []map[string]any{
+		{"name": "Idle", "url": good + "/1", "eventTypes": []string{"/users/signIn"}},
+		{"name": "Good", "url": good + "/2", "eventTypes": []string{"/items/add", "/items/share"}, "level": "user", "ownerId": "ann.lee", "enabled": true},
+		{"name": "Bad", "url": bad + "/3", "eventTypes": []string{"/items/delete"}, "enabled": true, "retry": "once", "level": "user", "ownerId": "ann"},
+		{"name": "Gone", "url": gone, "eventTypes": []string{"/groups/add"}, "enabled": true},
+	} {
+		server.createWebhook(t, w)
+	}
+	for _, uri := range []string{"/groups/1/add", "/items/1/delete", "/items/1/add"} {
+		server.accept(t, map[string]any{"uri": uri, "username": "x", "audience": []string{"ann", "ann.lee"}})
+		awaitNoneOpen(t, server)
+	}
+	b := openBrowser(t, server, "en")
+	b.signIn(server.key)
+	b.seesRows("Bad, Gone, Good, Idle")
+	b.press("Name")
+	b.seesRows("Idle, Good, Gone, Bad")
+	for _, c := range []struct{ column, up, down string }{
+		{"Triggers", "Gone, Good, Bad, Idle", "Idle, Bad, Good, Gone"},
+		{"Owner", "Idle, Gone, Bad, Good", "Good, Bad, Gone, Idle"},
+		{"Last delivery", "Idle, Gone, Bad, Good", "Good, Bad, Gone, Idle"},
+		{"Arrived, 24 h", "Idle, Bad, Gone, Good", "Good, Gone, Bad, Idle"},
+		{"Created", "Idle, Good, Bad, Gone", "Gone, Bad, Good, Idle"},
+	} {
+		b.press(c.column)
+		b.seesRows(c.up)
+		b.press(c.column)
+		b.seesRows(c.down)
+	}
+	b.visit("/webhooks")
+	const all = "Bad, Gone, Good, Idle"
+	b.seesRows(all)
+	for _, c := range []struct{ label, text, want string }{
+		{"Name contains", "go", "Gone, Good"},
+		{"Name contains", `"good"`, "Good"},
+		{"Name contains", `"goo"`, ""},
+		{"URL contains", "/3", "Bad"},
+		{"URL contains", `"` + good + `/1"`, "Idle"},
+		{"A trigger contains", "add", "Gone, Good"},
+		{"A trigger contains", `"/items/share"`, "Good"},
+		{"Owner contains", "ANN", "Bad, Good"},
+		{"Owner contains", `"ann"`, "Bad"},
+		{"Owner contains", "lee", "Good"},
+	} {
+		b.fill(c.label, c.text)
+		b.seesRows(c.want)
+		b.fill(c.label, "")
+		b.seesRows(all)
+	}
+	for _, c := range []struct{ label, choice, want string }{
+		{"State is", "On", "Bad, Good"},
+		{"State is", "Off", "Idle"},
+		{"State is", "Stopped", "Gone"},
+		{"Last delivery was", "Arrived", "Good"},
+		{"Last delivery was", "Failed", "Bad, Gone"},
+		{"Last delivery was", "Never", "Idle"},
+		{"Share that arrived", "All arrived", "Good"},
+		{"Share that arrived", "Half or less", "Bad, Gone"},
+		{"Created when", "In 24 hours", all},
+		{"Created when", "Before that", ""},
+	} {
+		b.choose(c.label, c.choice)
+		b.seesRows(c.want)
+		b.choose(c.label, "All")
+		b.seesRows(all)
+	}
+	// What a trigger cannot be is said.
+	b.fill("A trigger contains", `"/itemz"`)
+	b.sees("#webhooks [role=alert]", "itemz")
+}
+
 // The history of a webhook: filtered, opened, sent again.
 func TestConsoleHistory(t *testing.T) {
 	s := setScene(t)
@@ -233,7 +310,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Alpha", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	b := openBrowser(t, server, "en")
-	b.visit("/")
+	b.visit("/webhooks")
 	b.until(func() bool { return b.focused() == "API key" }, "the focus on the key")
 	b.keys(server.key, "\r")
 	b.sees("h1", "Webhooks")
@@ -299,7 +376,7 @@ func TestConsoleNarrow(t *testing.T) {
 func TestConsoleInOtherWords(t *testing.T) {
 	server := startServer(t)
 	b := openBrowser(t, server, "it-IT")
-	b.visit("/")
+	b.visit("/webhooks")
 	b.fill("Chiave API", server.key)
 	b.press("Accedi")
 	b.sees("main", "Non ci sono ancora webhook")

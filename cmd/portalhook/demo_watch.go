@@ -73,6 +73,9 @@ func (a *afterwards) gone(ctx context.Context) (err error) {
 		{"attempts", 1},
 		{"lastStatus", http.StatusGone},
 		{"reason", goneStatusText},
+		{"first", true},
+		{"failures", 1},
+		{"percent", 0},
 	})
 }
 
@@ -87,7 +90,9 @@ func (a *afterwards) back(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.told(ctx, told, enableEvent, []member{{"webhookId", a.left}, {"webhookName", goneName}}); err != nil {
+	if err := a.told(ctx, told, enableEvent, []member{
+		{"webhookId", a.left}, {"webhookName", goneName}, {"disabledReason", goneReason}, {"disabledReasonCode", goneCode},
+	}); err != nil {
 		return err
 	}
 	if _, err := a.emit(ctx, nextEvent); err != nil {

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +17,9 @@ func main() { os.Exit(mainStatus()) }
 func mainStatus() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	// Our own log is slog's. The HTTP library would print what a receiver sends unasked: beside the log's lines, in another form, as
+	// often as the receiver likes, and with whatever secret it echoes.
+	log.SetOutput(io.Discard)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {

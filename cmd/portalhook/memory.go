@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"path"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +15,7 @@ const (
 	// memoryShare is the part of the machine's memory that the heap may fill before the collector works harder.
 	memoryShare = 2
 	// leastLimit is a limit below which the collector would do nothing but work.
-	leastLimit = 256 << 20
+	leastLimit = 128 << 20
 )
 
 // limitMemory sets the garbage collector for a server, unless GOGC or GOMEMLIMIT say otherwise: rarely at work while the heap is
@@ -29,22 +31,60 @@ func limitMemory() {
 	}
 }
 
-// memoryOf is the memory in bytes that this process may use: its control group's limit, or the machine's; 0 when neither is known.
+// memoryOf is the memory in bytes that this process may use: the least that its control groups have as a limit, or the machine's; 0 when
+// neither is known.
 func memoryOf(read func(string) ([]byte, error)) int64 {
-	machine := int64(0)
-	if text, err := read("/proc/meminfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemTotal:" && fields[2] == "kB" {
-				if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-					machine = kib << 10
-				}
+	least := machineMemory(read)
+	for _, file := range limitFiles(read) {
+		text, err := read(file)
+		if err != nil {
+			continue
+		}
+		// "max" is none in version 2; in version 1 it is a number above any machine's memory.
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (least == 0 || limit < least) {
+			least = limit
+		}
+	}
+	return least
+}
+
+func machineMemory(read func(string) ([]byte, error)) int64 {
+	text, err := read("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemTotal:" && fields[2] == "kB" {
+			if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+				return kib << 10
 			}
 		}
 	}
-	if text, err := read("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (machine == 0 || limit < machine) {
-			return limit
+	return 0
+}
+
+// limitFiles are where a limit may stand: of the control group of either version that the process is in, and of those around it. In a
+// container the group is often the root that is seen there, whatever its path says.
+func limitFiles(read func(string) ([]byte, error)) []string {
+	const version1, version2 = "/sys/fs/cgroup/memory", "/sys/fs/cgroup"
+	files := []string{version2 + "/memory.max", version1 + "/memory.limit_in_bytes"}
+	groups, err := read("/proc/self/cgroup")
+	if err != nil {
+		return files
+	}
+	for line := range strings.Lines(string(groups)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // hierarchy, controllers, path
+		if len(fields) != 3 {
+			continue
+		}
+		for group := path.Clean("/" + fields[2]); group != "/"; group = path.Dir(group) {
+			switch {
+			case fields[0] == "0" && fields[1] == "":
+				files = append(files, version2+group+"/memory.max")
+			case slices.Contains(strings.Split(fields[1], ","), "memory"):
+				files = append(files, version1+group+"/memory.limit_in_bytes")
+			}
 		}
 	}
-	return machine
+	return files
 }

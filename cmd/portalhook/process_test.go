@@ -30,6 +30,7 @@ type process struct {
 	args            []string
 	cmd             *exec.Cmd
 	log             *bytes.Buffer
+	logged          chan struct{} // closed when nothing more comes to the log, which is after a kill
 }
 
 const processKey = "test-admin-key-0123456789abcdef"
@@ -103,7 +104,9 @@ func (p *process) start(tb testing.TB) {
 	require.NoError(tb, err)
 	require.NoError(tb, p.cmd.Start())
 	address := make(chan string, 1)
+	p.logged = make(chan struct{})
 	go func() {
+		defer close(p.logged)
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			var line struct {
@@ -135,6 +138,7 @@ func (p *process) kill() {
 		return
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.logged
 	_ = p.cmd.Wait()
 	p.cmd = nil
 }

@@ -55,9 +55,9 @@ func (n *numbered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.ids[which][r.Header.Get("Webhook-Id")] = true
 }
 
-// TestRecoveryOutlivesKills kills the server again and again while it recovers what a webhook did not get: what failed, and what happened
+// TestCase18RecoveryOutlivesKills kills the server again and again while it recovers what a webhook did not get: what failed, and what happened
 // while it was off. Each event must come, under one delivery id.
-func TestRecoveryOutlivesKills(t *testing.T) {
+func TestCase18RecoveryOutlivesKills(t *testing.T) {
 	const failed, missed, kills = 300, 3000, 3
 	receiver := &numbered{ids: make(map[int]map[string]bool)}
 	at := httptest.NewServer(receiver)

@@ -10,12 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
 
-var screenshots = flag.String("console.screenshots", "", "the folder that pictures of every page of the console are written to")
+var (
+	screenshots = flag.String("console.screenshots", "", "the folder that pictures of every page of the console are written to")
+	pictured    = flag.String("console.pictured", "", "take pictures only of what has this in its name")
+)
 
 // view is one thing of the console to take pictures of.
 type view struct {
@@ -23,9 +27,36 @@ type view struct {
 	show func(b *browser, s *scene)
 }
 
-// views are taken pictures of in both themes, wide and narrow.
+// views are taken pictures of in both themes, wide, narrow and large.
 var views = []view{
 	{"sign-in", func(b *browser, _ *scene) { b.visit("/login") }},
+	{"overview", func(b *browser, s *scene) {
+		b.visit("/overview")
+		b.sees("#tail", "Listening")
+		s.emit(b.t, map[string]any{"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
+		s.emit(b.t, map[string]any{"uri": "/users/mia/signIn", "username": "mia"})
+		b.sees("#tail", "/users/mia/signIn")
+		b.sees("#tail", "Failed")
+	}},
+	{"overview-week", func(b *browser, _ *scene) { b.visit("/overview?period=week"); b.press("Show the numbers") }},
+	{"overview-tail", func(b *browser, s *scene) {
+		b.visit("/overview")
+		b.sees("#tail", "Listening")
+		b.press("Pause")
+		s.emit(b.t, map[string]any{"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
+		b.sees("#tail", "+2")
+		_, _ = evaluate[bool](b, "document.querySelector('#tail').scrollIntoView() || true")
+	}},
+	{"routes", func(b *browser, _ *scene) {
+		b.visit("/routes")
+		b.click(".route-row", "items")
+		b.sees("#routes", "share")
+	}},
+	{"routes-asked", func(b *browser, _ *scene) {
+		b.visit("/routes")
+		b.press("/items/4adc")
+		b.sees("#routes", "would get it")
+	}},
 	{"webhooks", func(b *browser, _ *scene) { b.visit("/webhooks"); b.sees("#webhooks", "Shares to the map team") }},
 	{"webhook-menu", func(b *browser, _ *scene) { b.visit("/webhooks"); b.press("What to do with Sign-ins") }},
 	{"webhook-new", func(b *browser, _ *scene) {
@@ -71,6 +102,43 @@ var views = []view{
 		b.press("Send test")
 		b.sees("#pane", "Copy as curl")
 	}},
+	{"recover", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.signIns)
+		b.press("Recover many")
+		b.sees("#pane", "Recover what Sign-ins did not get")
+	}},
+	{"recover-preview", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.signIns)
+		b.press("Recover many")
+		b.press("Preview")
+		b.sees("#pane", "is to be sent")
+	}},
+	{"recovery", func(b *browser, s *scene) {
+		b.visit("/webhooks/" + s.late)
+		b.sees("#recovery", "Paused")
+	}},
+	{"catalogue", func(b *browser, _ *scene) { b.visit("/catalogue"); b.sees("#catalogue", "Items") }},
+	{"catalogue-trigger", func(b *browser, _ *scene) {
+		b.visit("/catalogue?q=is+shared")
+		b.press("share Any item is shared")
+		b.sees("#catalogue", "Sample event")
+	}},
+	{"catalogue-sample", func(b *browser, _ *scene) {
+		b.visit("/catalogue/trigger?trigger=/items/share")
+		b.press("Send sample")
+		b.sees("#dialog", "A new one")
+	}},
+	{"receivers", func(b *browser, _ *scene) { b.visit("/receivers"); b.sees("#receivers", "Trying out") }},
+	{"receiver-new", func(b *browser, _ *scene) {
+		b.visit("/receivers")
+		b.press("New receiver")
+		b.sees("#pane", "It is given a URL")
+	}},
+	{"receiver", func(b *browser, s *scene) {
+		b.visit("/receivers/" + s.receiver)
+		b.sees(".arrivals", "Does not verify")
+		b.press("2 POST")
+	}},
 	{"events", func(b *browser, _ *scene) { b.visit("/events"); b.sees("#events", "4adc30bb") }},
 	{"event", func(b *browser, s *scene) { b.visit("/events/" + s.event); b.sees("#others", "Only what ann") }},
 	{"event-others", func(b *browser, s *scene) {
@@ -108,6 +176,8 @@ type scene struct {
 	server          *process
 	shares, signIns string // ids of webhooks
 	event           string // id of an event
+	late            string // id of a webhook with a recovery that is paused
+	receiver        string // token of a built-in receiver
 }
 
 func setScene(t *testing.T) *scene {
@@ -168,6 +238,33 @@ func (s *scene) administer(t *testing.T) {
 		"properties": map[string]any{"sharedToGroups": []string{"Everyone", "a4e6e37e2f7d4bb5b64d587c91d39a2c"}},
 	})
 	awaitNoneOpen(t, s.server)
+	s.watch(t)
+}
+
+// watch has a built-in receiver be sent samples, one of which it cannot verify, and half of a webhook's history be recovered.
+func (s *scene) watch(t *testing.T) {
+	t.Helper()
+	var receiver struct{ Token, URL string }
+	s.server.call(t, http.MethodPost, "/api/v1/receivers", map[string]any{"name": "Trying out", "secret": strings.Repeat("s", 32)}, &receiver, http.StatusCreated)
+	s.receiver = receiver.Token
+	for _, trigger := range []string{"/items/share", "/users/updateUserRole", "com.qlik.v1.app.reload.finished"} {
+		s.server.call(t, http.MethodPost, "/api/v1/receivers/"+s.receiver+"/actions/sample", map[string]any{"trigger": trigger}, nil, http.StatusOK)
+	}
+	s.late = s.create(t, map[string]any{
+		"name": "Made late", "url": receiver.URL, "eventTypes": []string{"/items/share"}, "enabled": true, "secret": strings.Repeat("o", 32),
+	})
+	path := "/api/v1/webhooks/" + s.late
+	s.server.call(t, http.MethodPost, path+"/actions/test", nil, nil, http.StatusOK)
+	var recovery struct {
+		ID   string
+		Made int
+	}
+	s.server.call(t, http.MethodPost, path+"/actions/recover", map[string]any{"missed": true, "states": []string{}, "ratePerMinute": 600}, &recovery, http.StatusAccepted)
+	require.Eventually(t, func() bool {
+		s.server.call(t, http.MethodGet, path+"/recoveries/"+recovery.ID, nil, &recovery, http.StatusOK)
+		return recovery.Made > 0
+	}, patience, 20*time.Millisecond)
+	s.server.call(t, http.MethodPost, path+"/recoveries/"+recovery.ID+"/actions/pause", nil, nil, http.StatusOK)
 }
 
 func (s *scene) create(t *testing.T, webhook map[string]any) (id string) {
@@ -196,10 +293,13 @@ func TestScreenshots(t *testing.T) {
 		if i == 1 {
 			b.signIn(s.server.key)
 		}
+		if !strings.Contains(v.name, *pictured) {
+			continue
+		}
 		for _, size := range []struct {
 			name string
 			size [2]int64
-		}{{"wide", wide}, {"narrow", narrow}} {
+		}{{"wide", wide}, {"narrow", narrow}, {"large", large}} {
 			b.resize(size.size)
 			b.theme("light")
 			v.show(b, s)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"portalhook/delivery"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -34,7 +35,7 @@ type serveCommand struct {
 	AllowHTTP   bool     `name:"allow-http" help:"Allow receivers without TLS." env:"PORTALHOOK_ALLOW_HTTP"`
 	CAFile      string   `name:"ca-file" help:"Certificates (PEM) that receivers' certificates may be signed by, beside the system's." env:"PORTALHOOK_CA_FILE" placeholder:"FILE"`
 	Resolver    string   `help:"The DNS server that receivers' names are looked up with; without it the system's." env:"PORTALHOOK_RESOLVER" placeholder:"ADDRESS:PORT"`
-	EgressProxy string   `help:"Not in this version." env:"PORTALHOOK_EGRESS_PROXY" hidden:""`
+	EgressProxy string   `help:"A proxy that all connections to receivers go through: http://, https:// or socks5://, with user:password@ where it asks for them. Better in the environment than on the command line." env:"PORTALHOOK_EGRESS_PROXY" placeholder:"URL"`
 
 	UserAgent string `help:"The User-Agent of deliveries. Receivers made for Qlik Cloud may test it for being Qlik Webhook." default:"Portalhook" env:"PORTALHOOK_USER_AGENT" placeholder:"TEXT"`
 
@@ -42,6 +43,7 @@ type serveCommand struct {
 	MaxWebhooksPerOwner int           `help:"How many webhooks of user level an owner may have in a tenant." default:"150" env:"PORTALHOOK_MAX_WEBHOOKS_PER_OWNER" placeholder:"N"`
 	ManagementRateLimit string        `help:"How often a user may call everything but POST /api/v1/events: off, qlik, or requests a minute that read and that change something, such as 600,60." default:"off" env:"PORTALHOOK_MANAGEMENT_RATE_LIMIT" placeholder:"LIMIT"`
 	Retention           time.Duration `help:"How long history is kept: events, deliveries and attempts. At least 24h." default:"168h" env:"PORTALHOOK_RETENTION" placeholder:"TIME"`
+	ProbeAfter          time.Duration `help:"How long after the server switched a webhook off that asks for probes its receiver is asked first; each wait after that is twice as long, up to 6h." default:"5m" env:"PORTALHOOK_PROBE_AFTER" placeholder:"TIME"`
 	ReachabilityCheck   string        `help:"Ask a receiver for an answer when its webhook is made, switched on or given another URL: off, warn (the log tells of one that does not answer) or require (its webhook is refused)." enum:"off,warn,require" default:"off" env:"PORTALHOOK_REACHABILITY_CHECK" placeholder:"MODE"`
 	CloudFormat         string        `help:"How cloud types are sent to webhooks that ask neither for CloudEvents nor for another form: hybrid or legacy." enum:"hybrid,legacy" default:"hybrid" env:"PORTALHOOK_CLOUD_FORMAT" placeholder:"FORM"`
 	Catalog             string        `help:"Event types of your own, beside the documented ones: a JSON file." env:"PORTALHOOK_CATALOG" placeholder:"FILE"`
@@ -68,6 +70,9 @@ end, within 25 seconds; all else is in the store and goes on at the next start. 
 // minRetention holds event identities for as long as a sender may repeat itself, which is a promise of 24 hours.
 const minRetention = 24 * time.Hour
 
+// maxProbeAfter is the longest wait between probes.
+const maxProbeAfter = 6 * time.Hour
+
 // Run serves until ctx ends.
 func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	config, err := s.config(std)
@@ -86,6 +91,9 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	if n := len(s.AdminKey); n > 0 && n < safeAdminKey {
 		config.log.Warn("the admin key is short enough to be guessed", "characters", n, "advised", safeAdminKey)
 	}
+	if config.proxy != nil {
+		config.log.Info("receivers are reached through a proxy", "egressProxy", config.proxy.String())
+	}
 	config.log.Info("listening", "address", config.listener.Addr().String(), "url", server.url(), "store", storeName(s.Store),
 		"keyFile", config.store.KeyFile, "version", version())
 	return server.serve(ctx)
@@ -96,12 +104,12 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
 		adminKey: s.AdminKey, userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
 		reachability: web.Reachability(s.ReachabilityCheck),
-		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, log: s.logger(std.err),
+		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, probeAfter: s.ProbeAfter, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},
 	}
-	if err := errors.Join(s.notYet(), s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
+	if err := errors.Join(s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
 		return config, err
 	}
 	var err error
@@ -138,18 +146,13 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 	if config.resolver, err = resolverAt(s.Resolver); err != nil {
 		return config, fmt.Errorf("--resolver: %w", err)
 	}
+	if config.proxy, err = egressProxy(s.EgressProxy); err != nil {
+		return config, fmt.Errorf("--egress-proxy: %w", err)
+	}
 	if config.tls, err = serverTLS(s.TLSCert, s.TLSKey); err != nil {
 		return config, fmt.Errorf("--tls-cert: %w", err)
 	}
 	return config, nil
-}
-
-// notYet refuses what is documented for a later version: a setting that is silently ignored is worse than one that is missing.
-func (s *serveCommand) notYet() error {
-	if s.EgressProxy != "" {
-		return errors.New("--egress-proxy is not in this version; deliveries go out directly")
-	}
-	return nil
 }
 
 func (s *serveCommand) checkNumbers() error {
@@ -160,6 +163,8 @@ func (s *serveCommand) checkNumbers() error {
 		return errors.New("--max-webhooks-per-owner is at least 1")
 	case s.Retention < minRetention:
 		return errors.New("--retention is at least 24h")
+	case s.ProbeAfter <= 0 || s.ProbeAfter > maxProbeAfter:
+		return errors.New("--probe-after is more than 0 and at most 6h")
 	}
 	return nil
 }
@@ -256,12 +261,19 @@ func resolverAt(address string) (*net.Resolver, error) {
 	if address == "" {
 		return nil, nil
 	}
-	if _, err := netip.ParseAddrPort(address); err != nil {
+	server, err := netip.ParseAddrPort(address)
+	if err != nil {
 		return nil, fmt.Errorf("%q is not ADDRESS:PORT", address)
 	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}, nil
+	return delivery.ResolverAt(server), nil
+}
+
+// egressProxy reads the proxy of deliveries; nil without one.
+func egressProxy(text string) (*delivery.Proxy, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return delivery.ParseProxy(text)
 }
 
 func serverTLS(certificate, key string) (*tls.Config, error) {

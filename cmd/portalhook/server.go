@@ -54,15 +54,17 @@ type serverConfig struct {
 	publicURL           *url.URL
 	adminKey            string // empty: a first start draws one
 	targets             triggers.Targets
-	rootCAs             *x509.CertPool // nil: the system's
-	resolver            *net.Resolver  // nil: Go's own
-	userAgent           string         // of deliveries; empty: Portalhook
-	maxWebhooks         int            // of a tenant
-	maxWebhooksPerOwner int            // of user level, of one owner in a tenant
+	rootCAs             *x509.CertPool  // nil: the system's
+	resolver            *net.Resolver   // nil: Go's own
+	proxy               *delivery.Proxy // nil: receivers are reached directly
+	userAgent           string          // of deliveries; empty: Portalhook
+	maxWebhooks         int             // of a tenant
+	maxWebhooksPerOwner int             // of user level, of one owner in a tenant
 	rateLimit           web.RateLimit
 	legacyCloud         bool // cloud types without CloudEvents have their legacy form, not the hybrid one
 	reachability        web.Reachability
 	retention           time.Duration
+	probeAfter          time.Duration // 0: the dispatcher's default
 	trusted             []netip.Prefix
 	tls                 *tls.Config // nil: plain HTTP
 	log                 *slog.Logger
@@ -121,9 +123,10 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent, Clock: s.clock(),
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(),
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
+			Proxy: config.proxy,
 		}),
 	})
 	s.recoverer = delivery.NewRecoverer(delivery.RecovererConfig{
@@ -141,7 +144,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		Catalog: config.catalog, Dispatcher: s.dispatcher, Resender: s.dispatcher, Tester: s.dispatcher, Recoverer: s.recoverer,
 		Table: table, Directory: directory, Handshaker: s.dispatcher, Reachability: config.reachability,
 		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
-		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks,
+		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, Retention: config.retention,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
 		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
 		Checks: []web.Check{

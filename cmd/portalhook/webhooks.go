@@ -38,7 +38,16 @@ type webhookRow struct {
 	Enabled        bool     `json:"enabled"`
 	EventTypes     []string `json:"eventTypes"`
 	DisabledReason string   `json:"disabledReason"`
+	Health         struct {
+		Percent int `json:"percent"`
+		Probe   struct {
+			NextAt string `json:"nextAt"`
+		} `json:"probe"`
+	} `json:"health"`
 }
+
+// endangered is how far on its way to being switched off a webhook is, in percent, when a list says so.
+const endangered = 50
 
 // shownTypes is how many of a webhook's event types a list names.
 const shownTypes = 2
@@ -48,8 +57,13 @@ func (w webhookRow) texts() []string {
 	switch {
 	case w.DisabledReason != "":
 		state = "off: " + w.DisabledReason
+		if next := w.Health.Probe.NextAt; next != "" {
+			state += "; next probe " + next
+		}
 	case !w.Enabled:
 		state = "off"
+	case w.Health.Percent >= endangered:
+		state = fmt.Sprintf("on, failing: %d %% of the way to being switched off", w.Health.Percent)
 	}
 	types := strings.Join(w.EventTypes[:min(shownTypes, len(w.EventTypes))], ", ")
 	if more := len(w.EventTypes) - shownTypes; more > 0 {

@@ -16,7 +16,7 @@ import (
 // Queue is a delivery.Queue in memory, and the webhooks it delivers to. It keeps the same contract as a database, as plainly as it
 // can be said, and is meant for tests of timing: it never touches a disk or starts a goroutine.
 type Queue struct {
-	// Fail, when set, is asked before each verb (Enqueue, Claim, Settle, Resend, CloseIntervals, Health); its error is the verb's.
+	// Fail, when set, is asked before each verb (Enqueue, Claim, Settle, Resend, CloseIntervals, Health, NoteProbe, Notices, ForgetNotices); its error is the verb's.
 	Fail func(verb string) error
 
 	mu         sync.Mutex
@@ -31,6 +31,8 @@ type Queue struct {
 	deliveries map[triggers.ID]*entry
 	members    []member
 	health     map[uint32]delivery.Health
+	notices    []delivery.Notice
+	noticed    int64  // the last notice's number
 	cursor     uint32 // the webhook whose turn was last
 
 	legacyCloud bool // of the revisions made from now on
@@ -89,7 +91,9 @@ func (q *Queue) Restart() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, d := range q.deliveries {
-		switch {
+		switch last := latest(d.BuiltAt, d.StartedAt); {
+		case d.State == delivery.Waiting && !d.DueAt.Before(last) && last.Sub(milliseconds(q.now())) > 30*time.Second:
+			d.DueAt = milliseconds(q.now()).Add(d.DueAt.Sub(last)) // the clock was set back meanwhile
 		case d.State != delivery.Sending:
 		case q.webhooks[d.Webhook] == nil:
 			q.cancel(d)
@@ -97,6 +101,13 @@ func (q *Queue) Restart() {
 			d.State, d.DueAt = delivery.Waiting, milliseconds(q.now())
 		}
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Enqueue implements delivery.Queue.
@@ -149,6 +160,7 @@ func identityOf(a *delivery.Acceptance) (identity, bool) {
 }
 
 func (q *Queue) accept(a *delivery.Acceptance) delivery.Receipt {
+	q.noticeTold(a)
 	name, named := identityOf(a)
 	if id, known := q.known(name); named && known {
 		return delivery.Receipt{ID: id, Matched: len(q.events[id].Planned), Duplicate: true}
@@ -256,7 +268,7 @@ func (q *Queue) Settle(_ context.Context, batch []delivery.Settlement) (stale in
 			continue
 		}
 		q.settle(d, s)
-		q.noteHealth(d.Webhook, &s)
+		q.keepNotice(q.noteHealth(d.Webhook, &s))
 	}
 	return stale, nil
 }

@@ -139,7 +139,7 @@ func (q *Queue) owned(w *triggers.Webhook) int {
 
 // UpdateWebhook replaces the webhook with this Tenant and ID and sets Key and Revision; triggers.ErrNotFound when there is none,
 // triggers.ErrOwnerLimit when it becomes one too many of another owner.
-func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
+func (q *Queue) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	old, err := q.find(w.Tenant, w.ID)
@@ -157,6 +157,7 @@ func (q *Queue) UpdateWebhook(_ context.Context, w *triggers.Webhook, limits del
 	if w.Enabled && !old.Enabled {
 		delete(q.health, old.Key)
 	}
+	q.keepNotice(delivery.NoticeIn(ctx))
 	w.Key = old.Key
 	q.revise(w, tenant)
 	stored := *w

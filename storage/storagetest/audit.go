@@ -85,6 +85,26 @@ func testAudit(f *fixture) {
 	require.Nil(f, row.After)
 }
 
+// testTold stores a change with what is to be told of it, or neither.
+func testTold(f *fixture) {
+	w := f.create(f.webhook("told", "/items"))
+	notice := &delivery.Notice{
+		Tenant: f.tenant, Webhook: w.ID, Operation: triggers.WebhooksDisable, Name: "disable-1", At: f.clock.Now(), Properties: []byte(`{"a":1}`),
+	}
+	require.NoError(f, f.store.UpdateWebhook(delivery.Announcing(f.audited("disable", "webhook", "2"), notice), w, delivery.WebhookLimits{}))
+	refused := *notice
+	refused.Name = "disable-2"
+	gone := *w
+	gone.ID[0]++
+	require.Error(f, f.store.UpdateWebhook(delivery.Announcing(f.audited("disable", "webhook", "2"), &refused), &gone, delivery.WebhookLimits{}))
+	require.Equal(f, []string{"disable"}, actionsOf(f.changes(delivery.ChangeQuery{})))
+	f.store = f.reopen()
+	waiting, err := f.store.Notices(f.Context(), 10)
+	require.NoError(f, err)
+	notice.ID = waiting[0].ID
+	require.Equal(f, []delivery.Notice{*notice}, waiting)
+}
+
 func testAuditPages(f *fixture) {
 	start := f.clock.Now()
 	for i, object := range []string{"webhook", "api-key", "webhook", "tenant", "webhook"} {

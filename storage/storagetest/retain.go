@@ -183,6 +183,35 @@ func testShiftDue(f *fixture) {
 	f.clock.Advance(-time.Hour)
 	require.NoError(f, f.store.ShiftDue(f.Context(), -25*time.Hour))
 	f.claimOne()
+
+	off := f.webhook("off", "/items")
+	off.Enabled = false
+	f.create(off)
+	p := delivery.Probing{Tries: 1, At: f.clock.Now(), Outcome: delivery.Refused, NextAt: f.clock.Now().Add(time.Hour)}
+	require.NoError(f, f.store.NoteProbe(f.Context(), off.Key, p))
+	require.NoError(f, f.store.ShiftDue(f.Context(), time.Hour))
+	p.At, p.NextAt = p.At.Add(time.Hour), p.NextAt.Add(time.Hour)
+	health, err := f.store.Health(f.Context(), off.Key)
+	require.NoError(f, err)
+	require.Equal(f, p, health[off.Key].Probe)
+}
+
+// Whoever starts after the clock was set back has what was to wait an hour wait for that hour, and not until the old date.
+func testSetBackAway(f *fixture) {
+	w := f.create(f.webhook("w", "/items"))
+	f.accept(w, 0)
+	f.settle(f.claimOne(), delivery.Waiting, 503, time.Second, f.clock.Now().Add(time.Hour))
+	f.clock.Advance(-24 * time.Hour)
+	f.store = f.reopen()
+	require.Empty(f, f.claim())
+	f.clock.Advance(time.Hour + time.Minute)
+	c := f.claimOne()
+	f.settle(c, delivery.Waiting, 503, time.Second, f.clock.Now().Add(time.Hour))
+	f.clock.Advance(10 * time.Second)
+	f.store = f.reopen()
+	require.Empty(f, f.claim(), "nobody has set the clock")
+	f.clock.Advance(time.Hour)
+	f.claimOne()
 }
 
 func testShiftIntervals(f *fixture) {

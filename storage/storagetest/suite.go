@@ -19,6 +19,7 @@ type Store interface {
 	deliverytest.Store
 	delivery.RecoveryStore
 	Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error)
+	WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error)
 	APIKeys(ctx context.Context) ([]triggers.APIKey, error)
 	AddAPIKey(ctx context.Context, key triggers.APIKey) error
 	RevokeAPIKey(ctx context.Context, tenant uint32, id string) error
@@ -65,6 +66,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"another portal URL revises the tenant's webhooks", testTenantURL},
 		{"keys are added and revoked", testAPIKeys},
 		{"changes are noted with what they change", testAudit},
+		{"a change is stored with what is to be told of it", testTold},
 		{"changes are filtered and paged", testAuditPages},
 		{"changes outlive history", testAuditRetained},
 		{"deliveries are listed newest first, open ones among them", testHistoryPages},
@@ -93,6 +95,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"the times in which a webhook was off by hand are recorded", testOffSpans},
 		{"past events are found by the triggers that hear them", testEachPast},
 		{"due dates move with the clock", testShiftDue},
+		{"a clock set back while nobody was there", testSetBackAway},
 		{"intervals' ends move with the clock", testShiftIntervals},
 		{"the store says how it is", testHealth},
 	} {

@@ -20,6 +20,7 @@ func (f *fixture) full() *triggers.Webhook {
 	w := f.webhook("Réunion \"quoted\"", "/", "/items/*/share", "/users/{ann,bob}/signIn", "com.qlik.v1.app.created")
 	w.Description, w.URL, w.Enabled = "what it is for", "https://receiver.example.com/hook?a=1&b=%20", false
 	w.DisabledReason, w.DisabledReasonCode, w.DisabledAt = "five failures", "FAILURES", f.clock.Now().Add(-time.Hour)
+	w.Probe, w.EnabledReason, w.EnabledAt = true, "a probe was answered 200 OK", f.clock.Now().Add(-2*time.Hour)
 	w.Level, w.OwnerID = triggers.UserLevel, "owner"
 	require.NoError(f, w.SetFilter(`id eq "x"`))
 	w.Headers = []triggers.Header{{Name: "X-Env", Value: triggers.NewSecret("prod")}, {Name: "X-Empty"}}
@@ -108,6 +109,7 @@ func testWebhookRevision(f *fixture) {
 			w.Schedule = &triggers.Schedule{State: triggers.ScheduleDisabled, Frequency: "day", Interval: 1}
 		}, false},
 		{"challenge", func(w *triggers.Webhook) { w.CRCCheck = true }, false},
+		{"probe", func(w *triggers.Webhook) { w.Probe = true }, false},
 	} {
 		before := w.Revision
 		test.change(w)
@@ -242,6 +244,10 @@ func testListFilters(f *fixture) {
 	for _, w := range []*triggers.Webhook{alpha, beta, gamma} {
 		f.create(w)
 	}
+	f.clock.Advance(time.Minute)
+	delta := f.webhook("fallen", "/groups")
+	delta.Enabled, delta.DisabledReason, delta.DisabledReasonCode, delta.DisabledAt = false, "410 Gone", "GONE", f.clock.Now()
+	f.create(delta)
 	foreign := f.webhook("Alpha too", "/items")
 	foreign.Tenant = f.newTenant("other")
 	f.create(foreign)
@@ -251,14 +257,14 @@ func testListFilters(f *fixture) {
 		query delivery.WebhookQuery
 		want  []*triggers.Webhook
 	}{
-		{"all", delivery.WebhookQuery{}, []*triggers.Webhook{alpha, beta, gamma}},
+		{"all", delivery.WebhookQuery{}, []*triggers.Webhook{alpha, beta, gamma, delta}},
 		{"name", delivery.WebhookQuery{Name: "aLpH"}, []*triggers.Webhook{alpha}},
 		{"name beyond ASCII", delivery.WebhookQuery{Name: "ärg"}, []*triggers.Webhook{alpha}},
 		{"name is no pattern", delivery.WebhookQuery{Name: "%"}, []*triggers.Webhook{beta}},
 		{"name has no wildcard", delivery.WebhookQuery{Name: "_"}, []*triggers.Webhook{gamma}},
 		{"url", delivery.WebhookQuery{URL: "other.EXAMPLE"}, []*triggers.Webhook{beta}},
 		{"enabled", delivery.WebhookQuery{Enabled: &yes}, []*triggers.Webhook{alpha, gamma}},
-		{"disabled", delivery.WebhookQuery{Enabled: &no}, []*triggers.Webhook{beta}},
+		{"disabled", delivery.WebhookQuery{Enabled: &no}, []*triggers.Webhook{beta, delta}},
 		{"one trigger", delivery.WebhookQuery{Triggers: []string{"/items"}}, []*triggers.Webhook{alpha, gamma}},
 		{"all triggers", delivery.WebhookQuery{Triggers: []string{"/users", "/items"}}, []*triggers.Webhook{alpha}},
 		{"no such trigger", delivery.WebhookQuery{Triggers: []string{"/items", "/groups"}}, nil},
@@ -269,18 +275,39 @@ func testListFilters(f *fixture) {
 		{"owner", delivery.WebhookQuery{OwnerID: "ann"}, []*triggers.Webhook{gamma}},
 		{"created by", delivery.WebhookQuery{CreatedBy: "bob"}, []*triggers.Webhook{gamma}},
 		{"updated by", delivery.WebhookQuery{UpdatedBy: "eve"}, []*triggers.Webhook{gamma}},
+		{"whole name", delivery.WebhookQuery{WholeName: "alpha ärger"}, []*triggers.Webhook{alpha}},
+		{"a part is not the whole name", delivery.WebhookQuery{WholeName: "alpha"}, nil},
+		{"whole url", delivery.WebhookQuery{WholeURL: "HTTPS://other.example.com/"}, []*triggers.Webhook{beta}},
+		{"a part is not the whole url", delivery.WebhookQuery{WholeURL: "https://other.example.com"}, nil},
+		{"part of the owner", delivery.WebhookQuery{OwnerPart: "N"}, []*triggers.Webhook{gamma}},
+		{"a part of the owner is no pattern", delivery.WebhookQuery{OwnerPart: "_"}, nil},
+		{"switched off", delivery.WebhookQuery{SwitchedOff: &yes}, []*triggers.Webhook{delta}},
+		{"off by hand", delivery.WebhookQuery{SwitchedOff: &no, Enabled: &no}, []*triggers.Webhook{beta}},
+		{"created from", delivery.WebhookQuery{Created: delivery.Span{From: delta.CreatedAt}}, []*triggers.Webhook{delta}},
+		{"created from a bit later", delivery.WebhookQuery{Created: delivery.Span{From: delta.CreatedAt.Add(time.Nanosecond)}}, nil},
+		{"created before", delivery.WebhookQuery{Created: delivery.Span{To: delta.CreatedAt}}, []*triggers.Webhook{alpha, beta, gamma}},
 		{"several", delivery.WebhookQuery{Name: "a", Enabled: &yes, Level: triggers.TenantLevel}, []*triggers.Webhook{alpha}},
 	} {
 		test.query.Tenant, test.query.Limit = f.tenant, 10
 		list, err := f.store.Webhooks(f.Context(), test.query)
 		require.NoError(f, err, test.name)
 		require.Equal(f, test.want, list, test.name)
+		var want []uint32
+		for _, w := range test.want {
+			want = append(want, w.Key)
+		}
+		keys, err := f.store.WebhookKeys(f.Context(), test.query)
+		require.NoError(f, err, test.name)
+		require.ElementsMatch(f, want, keys, test.name)
 	}
+	some, err := f.store.WebhookKeys(f.Context(), delivery.WebhookQuery{Tenant: f.tenant, Limit: 2})
+	require.NoError(f, err)
+	require.Len(f, some, 2)
 }
 
 func testListPages(f *fixture) {
 	for _, name := range []string{"delta", "Bravo", "alpha", "Charlie", "bravo", "ECHO", "écho"} {
-		w := f.webhook(name, "/items")
+		w := f.webhook(name, []string{"/items", "/groups"}[len(name)%2], "/users/"+name)
 		w.URL = "https://" + name + ".example.com/"
 		w.UpdatedAt = f.clock.Now().Add(time.Duration(len(name)) * time.Minute)
 		w.Enabled = len(name) == 5
@@ -291,7 +318,7 @@ func testListPages(f *fixture) {
 		f.clock.Advance(time.Duration(f.made%2) * time.Second)
 	}
 	for _, sort := range []delivery.WebhookSort{
-		"", delivery.SortCreatedAt, delivery.SortUpdatedAt, delivery.SortName, delivery.SortURL, delivery.SortLevel, delivery.SortOwner, delivery.SortEnabled,
+		"", delivery.SortCreatedAt, delivery.SortUpdatedAt, delivery.SortName, delivery.SortURL, delivery.SortTrigger, delivery.SortLevel, delivery.SortOwner, delivery.SortEnabled,
 	} {
 		whole := delivery.WebhookQuery{Tenant: f.tenant, Sort: sort, Limit: 100}
 		ascending, err := f.store.Webhooks(f.Context(), whole)

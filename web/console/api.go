@@ -65,23 +65,43 @@ func (v *visit) call(method, path string, query url.Values, body, out any) error
 	return v.ask(v.asVisitor(), "", method, path, query, body, out)
 }
 
-// ask makes a request within the process: the same handlers, checks and limits as for any other client. A key is given to sign in only.
+// ask makes a request within the process and reads its answer. A key is given to sign in only.
 func (v *visit) ask(ctx context.Context, key, method, path string, query url.Values, body, out any) error {
+	r, err := v.request(ctx, key, method, path, query, body)
+	if err != nil {
+		return err
+	}
+	got := &answer{header: make(http.Header)}
+	v.console.config.API.ServeHTTP(got, r)
+	if got.status >= http.StatusBadRequest {
+		return refusalOf(got)
+	}
+	if out == nil || got.status == http.StatusNoContent {
+		return nil
+	}
+	if err := json.UnmarshalRead(&got.body, out); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+// request is one within the process: the same handlers, checks and limits as for any other client.
+func (v *visit) request(ctx context.Context, key, method, path string, query url.Values, body any) (*http.Request, error) {
 	var content []byte
 	if body != nil {
 		var err error
 		if content, err = json.Marshal(body); err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
+			return nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
 	address, err := url.Parse("/api/v1" + path)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	address.RawQuery = query.Encode()
 	r, err := http.NewRequestWithContext(ctx, method, "/", bytes.NewReader(content))
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	r.URL = address
 	if body != nil {
@@ -97,18 +117,7 @@ func (v *visit) ask(ctx context.Context, key, method, path string, query url.Val
 			r.Header[name] = values
 		}
 	}
-	got := &answer{header: make(http.Header)}
-	v.console.config.API.ServeHTTP(got, r)
-	if got.status >= http.StatusBadRequest {
-		return refusalOf(got)
-	}
-	if out == nil || got.status == http.StatusNoContent {
-		return nil
-	}
-	if err := json.UnmarshalRead(&got.body, out); err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
-	}
-	return nil
+	return r, nil
 }
 
 // refusalOf reads {"errors":[…],"traceId"}.

@@ -7,7 +7,8 @@ import (
 
 // field is a field of a form: its control, and below it what was wrong with its value.
 type field struct {
-	Name        string // of the control; its id is f- and the name
+	Name        string // of the control; its id is f-, the prefix and the name
+	Prefix      string // of a form that stands on a page beside others
 	Label       string
 	Value       string
 	Type        string // text, password, number, url, select, area, check

@@ -81,8 +81,12 @@ type feature struct {
 // features are all parts of the console, in the order of the navigation. A new part is a line here and a file of its own.
 func (c *Console) parts() []feature {
 	return []feature{
+		c.overview(),
 		c.webhooks(),
 		c.events(),
+		c.routes(),
+		c.catalogueFeature(),
+		c.receiversFeature(),
 		c.keys(),
 		c.settings(),
 		c.audit(),
@@ -138,12 +142,22 @@ func New(config Config) (*Console, error) {
 // doors are the routes around the pages: signing in and out, preferences, the first page.
 func (c *Console) doors() []route {
 	return []route{
-		{pattern: "GET /{$}", answer: func(v *visit) error { return v.redirect(c.features[0].path) }},
+		{pattern: "GET /{$}", answer: func(v *visit) error { return v.redirect(c.firstPage(v.Key.Role)) }},
 		{pattern: "GET /login", open: true, answer: showSignIn},
 		{pattern: "POST /login", open: true, answer: signIn},
 		{pattern: "POST /logout", open: true, answer: signOut},
 		{pattern: "POST /preferences", open: true, answer: savePreferences},
 	}
+}
+
+// firstPage is the first page of the navigation that a role may open.
+func (c *Console) firstPage(role triggers.Role) string {
+	for _, f := range c.features {
+		if f.path != "" && f.seenBy.has(role) {
+			return f.path
+		}
+	}
+	return c.features[0].path
 }
 
 func (c *Console) handle(r route) {

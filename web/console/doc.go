@@ -80,6 +80,7 @@
 //
 // # What holds everywhere
 //
+//   - A page that needs a script of its own loads it at the end of its main part: <script src="{{asset "things.js"}}" defer></script>.
 //   - No style and no script within a page, no address of another host: the policy forbids it and tests see it. Pictures are SVG made in charts.go,
 //     coloured by classes; colours are the names at the head of console.css, which have both themes.
 //   - No word stands in a template or in Go: all are messages. A test finds those that are, and keys and placeholders that a language lacks.

@@ -225,15 +225,20 @@ func (v *visit) readOthers(e *wholeEvent) (*othersList, map[string]bool, error) 
 	list.Others = list.Others[:min(maxOthers, len(list.Others))]
 	list.More = list.Count - int64(len(list.Others))
 	for _, w := range list.Others {
-		slices.SortStableFunc(w.Triggers, func(a, b judged) int {
-			if a.Matched != b.Matched {
-				if a.Matched {
-					return -1
-				}
-				return 1
-			}
-			return cmp.Compare(b.fits(), a.fits())
-		})
+		nearestFirst(w.Triggers)
 	}
 	return list, there, nil
+}
+
+// nearestFirst puts the triggers that hear an event first, then those of which most fits.
+func nearestFirst(list []judged) {
+	slices.SortStableFunc(list, func(a, b judged) int {
+		if a.Matched != b.Matched {
+			if a.Matched {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.fits(), a.fits())
+	})
 }

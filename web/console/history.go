@@ -109,13 +109,16 @@ func (a attempt) Phases() []phase {
 }
 
 // historyFilters are the parameters of the history that filter it; since is ours, the others the API's.
-var historyFilters = []string{"state", "eventType", "since"}
+var historyFilters = []string{"state", "eventType", "since", "from", "to"}
 
 // webhookPage is a webhook with its history.
 type webhookPage struct {
-	Webhook *webhook
-	Day     day
-	History historyList
+	Webhook  *webhook
+	Day      day
+	Recovery *recoveryPanel // the newest; nil when there was none
+	Kept     string         // for how long history is kept
+	Between  []field        // moments that the history is narrowed to
+	History  historyList
 }
 
 // day is how the last 24 hours went.
@@ -134,6 +137,7 @@ type hourCounts struct {
 	Latency   *struct {
 		P50 float64 `json:"p50"`
 		P95 float64 `json:"p95"`
+		P99 float64 `json:"p99"`
 	} `json:"latencyMs"`
 }
 
@@ -178,7 +182,30 @@ func showWebhook(v *visit) error {
 	if err := v.get(webhookPath(w.ID, "stats"), nil, &shown.Day); err != nil {
 		return err
 	}
+	if shown.Recovery, err = v.lastRecovery(w.ID); err != nil {
+		return err
+	}
+	if shown.Kept, err = v.retention(); err != nil {
+		return err
+	}
+	shown.Between = []field{v.momentField("from", "search.from", o.get("from")), v.momentField("to", "search.to", o.get("to"))}
 	return v.show(http.StatusOK, page{Title: "webhooks.one", Template: "webhook", Section: "webhooks", Data: shown})
+}
+
+// retention says for how long the server keeps history: in days, or where these are not whole, in hours.
+func (v *visit) retention() (string, error) {
+	var got struct {
+		Seconds int64 `json:"retentionSeconds"`
+	}
+	if err := v.get("/settings", nil, &got); err != nil {
+		return "", err
+	}
+	kept := time.Duration(got.Seconds) * time.Second
+	const oneDay = 24 * time.Hour
+	if kept%oneDay == 0 {
+		return v.T("history.kept.days", "count", int64(kept/oneDay)), nil
+	}
+	return v.T("history.kept.hours", "count", int64(kept/time.Hour)), nil
 }
 
 const historyTarget = "#history"
@@ -189,10 +216,14 @@ func (v *visit) readHistory(w *webhook, o *ordering) (*historyList, error) {
 		Links links           `json:"links"`
 	}
 	list := &historyList{Webhook: w, Filtered: o.isFiltered(), Action: v.Link("/webhooks/" + w.ID)}
-	query := o.query()
+	query := o.searched()
 	query.Del("since")
 	if span, ok := spans[o.get("since")]; ok {
-		query.Set("from", strconv.FormatInt(v.now().Add(-span).UnixMilli(), 10))
+		// As with all filters, both must hold.
+		since := v.now().Add(-span)
+		if from, err := time.Parse(time.RFC3339, query.Get("from")); err != nil || from.Before(since) {
+			query.Set("from", strconv.FormatInt(since.UnixMilli(), 10))
+		}
 	}
 	if err := v.get(webhookPath(w.ID, "deliveries"), query, &got); err != nil {
 		refused, ok := asRefusal(err, http.StatusBadRequest)

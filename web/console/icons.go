@@ -26,6 +26,8 @@ var icons = map[string]string{
 	"next":      "m9 5 7 7-7 7",
 	"off":       "M12 3v9M6.5 6.5a8 8 0 1 0 11 0",
 	"overview":  "M4 20V10m5.3 10V4m5.4 16v-7M20 20V8",
+	"pause":     "M8 5v14m8-14v14",
+	"play":      "M7 4.5v15l12-7.5z",
 	"plus":      "M12 5v14M5 12h14",
 	"receiver":  "M3 13h5l1.5 3h5L16 13h5M5.5 5h13L21 13v6H3v-6z",
 	"resend":    "M20 12a8 8 0 1 1-2.5-5.8M20 4v5h-5",

@@ -30,6 +30,12 @@ type scene struct {
 	Said *said
 }
 
+// With is the scene with other data, for a component that needs both.
+func (s scene) With(data any) scene {
+	s.Data = data
+	return s
+}
+
 // readTemplates reads every template, with the functions of one language.
 func readTemplates(c *Console, w *words) (*template.Template, error) {
 	t := template.New("console").Funcs(template.FuncMap{

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // entryOfCatalogue is a trigger that can be subscribed.
@@ -16,6 +18,10 @@ type entryOfCatalogue struct {
 	Scope     string   `json:"scope"`
 	Operation string   `json:"operation"`
 	Levels    []string `json:"levels"`
+	// Properties are those of payloads; SampleEvent can be emitted, and leads to SamplePayload.
+	Properties    []string       `json:"properties"`
+	SampleEvent   jsontext.Value `json:"sampleEvent"`
+	SamplePayload jsontext.Value `json:"samplePayload"`
 }
 
 // catalogue is every trigger there is.
@@ -47,6 +53,7 @@ type leaf struct {
 	Operation, Title string
 	Any, One         string
 	UserLevel        bool
+	Entries          []entryOfCatalogue // its forms
 }
 
 // Word is what a leaf is called for short: its operation, or the last parts of a cloud type.
@@ -102,6 +109,7 @@ func branchesOf(entries []entryOfCatalogue) []branch {
 			i = len(b.Leaves)
 			b.Leaves = append(b.Leaves, leaf{Operation: e.Operation, Title: e.Title, UserLevel: slices.Contains(e.Levels, "user")})
 		}
+		b.Leaves[i].Entries = append(b.Leaves[i].Entries, e)
 		if e.Scope == "specific" {
 			b.ByID = true
 			b.Leaves[i].One = e.Name

@@ -45,6 +45,7 @@ const (
 
 func newWebhook(v *visit) error {
 	fresh := &webhook{Enabled: true, Level: "tenant", Format: "auto", CloudEvents: true, Retry: jsontext.Value(`"standard"`)}
+	fresh.URL = v.r.URL.Query().Get("url")
 	if trigger := v.r.URL.Query().Get("trigger"); trigger != "" {
 		fresh.EventTypes = []string{trigger}
 	}

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,14 @@ func TestBranches(t *testing.T) {
 		{Name: "com.a.c", Title: "c", Resource: "cloud", Category: "Apps", Scope: "any"},
 		{Name: "com.a.d", Title: "d", Resource: "cloud", Category: "Tasks", Scope: "any"},
 	})
+	for i := range tree {
+		for j := range tree[i].Leaves {
+			leaf := &tree[i].Leaves[j]
+			require.Equal(t, cmp.Or(leaf.Any, leaf.One), leaf.Entries[0].Name)
+			require.Len(t, leaf.Entries, len(strings.Fields(leaf.Any+" "+leaf.One)), "an entry for each form")
+			leaf.Entries = nil
+		}
+	}
 	require.Equal(t, []branch{
 		{Resource: "portal", Leaves: []leaf{{Operation: "*", Title: "all", Any: "/"}}},
 		{Resource: "items", ByID: true, Leaves: []leaf{{Operation: "share", Title: "any", Any: "/items/share", One: "/items/*/share", UserLevel: true}}},

@@ -2,7 +2,11 @@ package console
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -22,6 +26,10 @@ func (c *Console) webhooks() feature {
 		{pattern: "POST /webhooks/{webhook}/secret", allowed: editors, answer: rotateSecret},
 		{pattern: "GET /webhooks/{webhook}/test", allowed: editors, answer: askTest},
 		{pattern: "POST /webhooks/{webhook}/test", allowed: editors, answer: testWebhook},
+		{pattern: "GET /webhooks/{webhook}/recover", allowed: editors, answer: askRecovery},
+		{pattern: "POST /webhooks/{webhook}/recover", allowed: editors, answer: recoverWebhook},
+		{pattern: "GET /webhooks/{webhook}/recoveries/{recovery}", allowed: readers, answer: watchRecovery},
+		{pattern: "POST /webhooks/{webhook}/recoveries/{recovery}/{do}", allowed: editors, answer: controlRecovery},
 		{pattern: "GET /webhooks/{webhook}/deliveries/{delivery}", allowed: readers, answer: showDelivery},
 		{pattern: "POST /webhooks/{webhook}/deliveries/{delivery}/resend", allowed: editors, answer: resendDelivery},
 	}}
@@ -97,8 +105,64 @@ func (w *webhook) State() string {
 	return "off"
 }
 
-// webhookFilters are the parameters of the list that filter it, as the API names them.
-var webhookFilters = []string{"name", "url", "trigger", "level", "ownerId", "enabled"}
+// webhookFilters are the parameters of the list that filter it, one a column.
+var webhookFilters = []string{"name", "url", "trigger", "level", "owner", "state", "last", "share", "age"}
+
+// wholeFilters are the API's names of those filters that find a part, for finding the whole.
+var wholeFilters = map[string]string{"name": "nameIs", "url": "urlIs", "trigger": "eventTypes", "owner": "ownerId"}
+
+// choiceFilters are the choices of the other filters, and what each asks of the API.
+var choiceFilters = map[string][]struct{ choice, name, value string }{
+	"level": {{"tenant", "level", "tenant"}, {"user", "level", "user"}},
+	"state": {{"on", "enabled", "true"}, {"off", "enabled", "false"}, {"off", "switchedOff", "false"}, {"stopped", "switchedOff", "true"}},
+	"last": {
+		{"succeeded", "lastDelivery", "succeeded"},
+		{"waiting", "lastDelivery", "waiting"},
+		{"exhausted", "lastDelivery", "exhausted"},
+		{"never", "lastDelivery", "never"},
+	},
+	"share": {{"all", "minSuccessShare", "1"}, {"some", "maxSuccessShare", "0.999999"}, {"half", "maxSuccessShare", "0.5"}, {"none", "maxSuccessShare", "0"}},
+	"age":   {{"day", "createdFrom", "24h"}, {"week", "createdFrom", "168h"}, {"month", "createdFrom", "720h"}, {"older", "createdTo", "720h"}},
+}
+
+// webhookQuery is what the API's list is asked for: a text within quotes is the whole, any other a part.
+func (v *visit) webhookQuery(o *ordering) url.Values {
+	query := o.query()
+	for _, filter := range webhookFilters {
+		value := query.Get(filter)
+		query.Del(filter)
+		if whole := wholeFilters[filter]; whole != "" {
+			value = strings.TrimSpace(value)
+			if inner, ok := quotedWhole(value); ok {
+				query.Set(whole, inner)
+			} else if value != "" {
+				query.Set(filter, value)
+			}
+			continue
+		}
+		for _, c := range choiceFilters[filter] {
+			if c.choice != value {
+				continue
+			}
+			asked := c.value
+			if back, err := time.ParseDuration(asked); filter == "age" && err == nil {
+				asked = strconv.FormatInt(v.now().Add(-back).UnixMilli(), 10)
+			}
+			query.Set(c.name, asked)
+		}
+	}
+	return query
+}
+
+// quotedWhole is the text within quotes; false when there are none around it, or nothing between them.
+func quotedWhole(text string) (string, bool) {
+	inner, ok := strings.CutPrefix(text, `"`)
+	if !ok {
+		return "", false
+	}
+	inner, ok = strings.CutSuffix(inner, `"`)
+	return inner, ok && inner != ""
+}
 
 // webhookList is what the list shows.
 type webhookList struct {
@@ -129,7 +193,7 @@ const (
 
 // readWebhooks reads the page of the list that is asked for.
 func (v *visit) readWebhooks(o *ordering) (*webhookList, error) {
-	query := o.query()
+	query := v.webhookQuery(o)
 	query.Set("include", "summary")
 	query.Set("limit", webhooksShown)
 	var got struct {
@@ -153,23 +217,24 @@ func (v *visit) readWebhooks(o *ordering) (*webhookList, error) {
 	for _, c := range []struct{ name, sort, filter string }{
 		{"name", "name", "name"},
 		{"url", "url", "url"},
-		{"triggers", "", "trigger"},
+		{"triggers", "trigger", "trigger"},
 		{"level", "level", "level"},
-		{"owner", "ownerId", "ownerId"},
-		{"state", "enabled", "enabled"},
-		{"last", "", ""},
-		{"share", "", ""},
-		{"age", "createdAt", ""},
+		{"owner", "ownerId", "owner"},
+		{"state", "enabled", "state"},
+		{"last", "lastDelivery", "last"},
+		{"share", "successShare", "share"},
+		{"age", "createdAt", "age"},
 	} {
 		column := o.column(c.name, "webhooks.column."+c.name, c.sort)
-		if c.filter != "" {
-			column.Filter = &filter{Name: c.filter, Label: v.T("webhooks.filter." + c.name), Value: o.get(c.filter), Type: "search"}
-			switch c.filter {
-			case "level":
-				column.Filter.Options = v.options("level", "", "tenant", "user")
-			case "enabled":
-				column.Filter.Options = v.options("enabled", "", "true", "false")
+		column.Filter = &filter{Name: c.filter, Label: v.T("webhooks.filter." + c.name), Value: o.get(c.filter), Type: "search"}
+		if choices := choiceFilters[c.filter]; choices != nil {
+			values := []string{""}
+			for _, choice := range choices {
+				if !slices.Contains(values, choice.choice) {
+					values = append(values, choice.choice)
+				}
 			}
+			column.Filter.Options = v.options(c.filter, values...)
 		}
 		list.Table.Columns = append(list.Table.Columns, column)
 	}

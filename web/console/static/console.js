@@ -26,6 +26,7 @@
     }
   }
   setInterval(() => times(document), 15000);
+  document.addEventListener('portalhook:times', event => times(event.target.parentElement)); // what a page's own script has made
 
   // Messages. They live in the dialog that is open, since all else is out of reach then.
   const toasts = () => $('#toasts');
@@ -101,6 +102,7 @@
       const sent = document.createElement('input');
       sent.type = 'hidden';
       sent.name = el.name;
+      if (el.hasAttribute('form')) sent.setAttribute('form', el.getAttribute('form'));
       el.removeAttribute('name');
       if (el.value) {
         const at = new Date(el.value + 'Z');
@@ -222,6 +224,8 @@
 
   document.addEventListener('change', event => {
     if (event.target.matches?.('tbody input[type=checkbox][name=id]')) chosen();
+    // A field that stands outside its list's form has it asked again.
+    if (event.target.matches?.('[data-submits]')) event.target.form.requestSubmit();
   });
 
   // htmx. Every request carries the session's token; the bar shows that something is under way.
@@ -231,9 +235,12 @@
   document.addEventListener('htmx:config:request', event => {
     if (token) event.detail.ctx.request.headers['X-Csrf-Token'] = token;
   });
-  document.addEventListener('htmx:before:request', () => progress(1));
-  document.addEventListener('htmx:finally:request', () => progress(-1));
+  // What a page fetches of its own accord shows nothing of it, and says nothing when the server cannot be reached: it asks again.
+  const quiet = event => event.detail?.ctx?.sourceElement?.matches?.('[data-refresh], [data-quiet]');
+  document.addEventListener('htmx:before:request', event => { if (!quiet(event)) progress(1); });
+  document.addEventListener('htmx:finally:request', event => { if (!quiet(event)) progress(-1); });
   document.addEventListener('htmx:error', event => {
+    if (quiet(event)) return;
     const error = event.detail?.error ?? event.detail?.ctx?.error;
     if (error?.name !== 'AbortError') say(document.body.dataset.unreachable, 'bad');
   });

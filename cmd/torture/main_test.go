@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every scenario, in little: no acknowledged event is lost.
+func TestScenarios(t *testing.T) {
+	binary, err := newBuild("")
+	require.NoError(t, err)
+	t.Cleanup(binary.remove)
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
+			o := play(t.Context(), s, binary, brief, 1, t.Output())
+			t.Log(o.line())
+			require.NoError(t, o.err)
+		})
+	}
+}
+
+// The power-cut scenario sees what it looks for: a store that does not wait for the disk loses events.
+func TestPowerCutIsFelt(t *testing.T) {
+	const source = "../../storage/sqlite.go"
+	text, err := replaced(source, "_synchronous=FULL", "_synchronous=OFF")
+	require.NoError(t, err)
+	path, err := filepath.Abs(source)
+	require.NoError(t, err)
+	altered := rig{dir: t.TempDir()}
+	binary, err := altered.altered(map[string]string{path: text})
+	require.NoError(t, err)
+	careless := scenario{name: "careless", run: powerCut}
+	o := play(t.Context(), careless, &build{path: binary}, brief, 1, t.Output())
+	t.Log(o.line())
+	require.Error(t, o.err, "events are lost, or the file is not one any more")
+}
+
+// The page's rows are the scenarios that there are, and its list of cases is what the tree has.
+func TestReportIsOfThisTree(t *testing.T) {
+	const root = "../.."
+	page, err := os.ReadFile(root + "/docs/reliability.md")
+	require.NoError(t, err)
+	var rows []string
+	for _, found := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllSubmatch(page, -1) {
+		rows = append(rows, string(found[1]))
+	}
+	var names []string
+	for _, s := range scenarios() {
+		names = append(names, s.name)
+	}
+	require.Equal(t, names, rows, "make reliability writes it anew")
+	cases, err := casesTable(root)
+	require.NoError(t, err)
+	filled, err := fill(string(page), casesMark, cases)
+	require.NoError(t, err)
+	require.Equal(t, filled, string(page), "go run ./cmd/torture -cases docs/reliability.md writes it anew")
+	require.NotContains(t, strings.ReplaceAll(cases, "| | case |", ""), "|  |", "every case is shown by something, or says why not")
+}
