@@ -72,6 +72,9 @@ type probe struct {
 
 // probeDue probes the receivers whose time has come, those first that have waited longest, and says when to look again.
 func (d *Dispatcher) probeDue() time.Duration {
+	if !d.leads() {
+		return probePoll
+	}
 	off := make(map[uint32]*entry)
 	keys := []uint32(nil)
 	d.directory.byKey.each(func(e *entry) {

@@ -34,6 +34,9 @@ func (p *Postgres) join(ctx context.Context) error {
 		p.log.Warn("this node was not heard of for long: its deliveries have gone to others", "node", id)
 	}
 	p.opened.begin()
+	if err := p.elect(ctx); err != nil {
+		return err
+	}
 	return p.countOthers(ctx)
 }
 
@@ -90,6 +93,9 @@ func (p *Postgres) beat(ctx context.Context) error {
 	if err := p.buryDead(ctx); err != nil {
 		return err
 	}
+	if err := p.elect(ctx); err != nil {
+		return err
+	}
 	if err := p.days.load(ctx, p.pool); err != nil {
 		return err
 	}
@@ -104,6 +110,16 @@ func (p *Postgres) beat(ctx context.Context) error {
 		return err
 	}
 	return p.sealDue(ctx)
+}
+
+// elect finds out whether this is the oldest node.
+func (p *Postgres) elect(ctx context.Context) error {
+	var oldest bool
+	if err := p.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT 1 FROM node WHERE id < $1)`, p.node.Load()).Scan(&oldest); err != nil {
+		return err
+	}
+	p.leads.Store(oldest)
+	return nil
 }
 
 // buryDead takes over the work of nodes that have not been heard of.

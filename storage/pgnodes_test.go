@@ -126,11 +126,13 @@ func TestNodeThatVanished(t *testing.T) {
 	_, err := all[0].Enqueue(t.Context(), []delivery.Acceptance{shared(t, all[0], w, 1, "", waitingFor(w), waitingFor(w))})
 	require.NoError(t, err)
 	require.Len(t, claimAll(t, all[0]), 2)
+	require.Equal(t, []bool{true, false}, []bool{all[0].Leads(), all[1].Leads()})
 	all[0].Die(t)
 	all[1].Exec(t, `UPDATE node SET seen_at = clock_timestamp() - interval '1 minute' WHERE id <> $1`, all[1].Node())
 	all[1].Beat(t)
 	require.Len(t, claimAll(t, all[1]), 2)
 	require.Equal(t, 2, all[1].Open())
+	require.True(t, all[1].Leads())
 	require.Zero(t, all[1].Number(t, `SELECT count(*) FROM opened WHERE slot <> 0`))
 	require.EqualValues(t, 1, all[1].Number(t, `SELECT count(*) FROM node`))
 }

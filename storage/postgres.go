@@ -31,6 +31,7 @@ type Postgres struct {
 	clock serverClock
 
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
+	leads atomic.Bool  // it is the oldest node that is alive
 	slots chan int     // of those who write: each has counters of its own, and there are so many at the same time
 	// legacyCloud is that of the revisions that are made.
 	legacyCloud atomic.Bool
@@ -236,6 +237,9 @@ func (p *Postgres) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Leads reports whether this is the node that does what one does for all: the oldest that is alive, as far as it has heard.
+func (p *Postgres) Leads() bool { return p.leads.Load() }
 
 // FreeBytes is without bound: what room PostgreSQL has is not known here. When there is none, commits fail and say so.
 func (p *Postgres) FreeBytes() (uint64, error) { return math.MaxUint64, nil }

@@ -123,7 +123,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(),
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(),
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 			Proxy: config.proxy,
@@ -189,6 +189,14 @@ func (s *server) clock() *delivery.Clock {
 		return nil
 	}
 	return delivery.NewClockOf(s.shared.Now)
+}
+
+// leads says whether what one server does for all is done by this one, nil when there are no others.
+func (s *server) leads() func() bool {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared.Leads
 }
 
 // now is the date by the clock that retention goes by.

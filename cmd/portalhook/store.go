@@ -36,6 +36,8 @@ type sharedStore interface {
 	store
 	// Now is the date by the clock that all nodes go by.
 	Now() time.Time
+	// Leads reports whether this is the node that does what one does for all.
+	Leads() bool
 	// Alone runs do while no other node does.
 	Alone(ctx context.Context, do func(context.Context) error) error
 	// Follow calls apply with what others have changed after a version, until ctx ends.
