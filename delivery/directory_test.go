@@ -183,8 +183,8 @@ func TestUpdatesOfOneWebhookAreNotLost(t *testing.T) {
 	require.Equal(t, "200", h.directory.Get(w.Key).Name)
 }
 
-// TestAnAcknowledgedSaveIsHeardByTheNextEvent saves while events of others keep everything busy.
-func TestAnAcknowledgedSaveIsHeardByTheNextEvent(t *testing.T) {
+// TestCase37AnAcknowledgedSaveIsHeardByTheNextEvent saves while events of others keep everything busy.
+func TestCase37AnAcknowledgedSaveIsHeardByTheNextEvent(t *testing.T) {
 	h := open(t, func(c *delivery.Config) { c.Transport = &wire{answer: always(200)} })
 	h.subscribe("https://a.example.com/hook", nil)
 	stop := make(chan struct{})

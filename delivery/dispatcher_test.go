@@ -72,7 +72,8 @@ func TestReceiptsStandInTheOrderOfTheEvents(t *testing.T) {
 	})
 }
 
-func TestDuplicatesAreAnsweredAndNotSent(t *testing.T) {
+// TestCase19DuplicatesAreAnsweredAndNotSent answers an event that comes again as the first time, and sends it once; with other content it is a conflict.
+func TestCase19DuplicatesAreAnsweredAndNotSent(t *testing.T) {
 	w := &wire{answer: always(200)}
 	inBubble(t, w, nil, func(h *house) {
 		t := h.t

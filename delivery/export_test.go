@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"crypto/x509"
 	"encoding/binary"
+	"net/http"
 	"time"
 )
 
@@ -23,4 +25,21 @@ func StandingsAfter(told int, now func() time.Time) int {
 		r.remember(key, standing{until: now().Add(time.Hour)})
 	}
 	return len(r.known)
+}
+
+// ReadOCSP tells whether an answer says of a certificate that it is revoked.
+func ReadOCSP(answer []byte, cert, issuer *x509.Certificate, now time.Time) (revoked bool, err error) {
+	told, err := readOCSP(answer, cert, issuer, now)
+	return told.revoked, err
+}
+
+// ReadRevocationList tells whether a list says of a certificate that it is revoked.
+func ReadRevocationList(der []byte, cert, issuer *x509.Certificate, now time.Time) (revoked bool, err error) {
+	told, err := readRevocationList(der, cert, issuer, now)
+	return told.revoked, err
+}
+
+// ReadBody reads an answer to a webhook without secrets.
+func ReadBody(response *http.Response) (kept []byte, truncated bool, err error) {
+	return new(target).readBody(response)
 }

@@ -141,7 +141,7 @@ func (d *Dispatcher) ask(ctx context.Context, to *target, method string, at *url
 	response, err := d.sender.transport.RoundTrip(request.WithContext(ctx))
 	if err == nil {
 		status = response.StatusCode
-		text, _, err = readBody(response)
+		text, _, err = to.readBody(response)
 		if cause := context.Cause(ctx); err != nil && cause != nil {
 			err = cause
 		}

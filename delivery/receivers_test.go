@@ -299,7 +299,8 @@ func TestTroubleOfOurOwnIsNotCharged(t *testing.T) {
 	}
 }
 
-func TestWhatIsSent(t *testing.T) {
+// TestCase39WhatIsSent sees that what is signed is what is sent, and that history shows no secret.
+func TestCase39WhatIsSent(t *testing.T) {
 	type seen struct {
 		header http.Header
 		body   []byte
@@ -345,6 +346,20 @@ func TestWhatIsSent(t *testing.T) {
 		require.NotContains(t, history, secret)
 	}
 	require.Contains(t, string(record.Attempts[0].ResponseBody), "you sent **OMITTED** and **OMITTED**")
+}
+
+// An echo that stands where what is kept of an answer ends leaves no part of a secret either.
+func TestEchoAtTheCut(t *testing.T) {
+	const kept, secret = 16 << 10, "top-secret-token-of-some-length"
+	target := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat(".", kept-len(secret)/2)+secret+"!")
+	})
+	h := open(t, nil)
+	h.subscribe(target, func(w *triggers.Webhook) {
+		w.EncryptedHeaders = []triggers.Header{{Name: "Authorization", Value: triggers.NewSecret(secret)}}
+	})
+	attempt := h.delivered(h.emit(event(t, "/items/a/update"))[0].ID+1, ended).Attempts[0]
+	require.Equal(t, "**OMITTED**!", strings.TrimLeft(string(attempt.ResponseBody), "."))
 }
 
 func TestConnectionsAreUsedAgain(t *testing.T) {

@@ -38,10 +38,10 @@ type signer struct {
 var serials atomic.Int64
 
 // issue makes a certificate of a year, signed by the issuer, or by itself when there is none.
-func issue(t *testing.T, by *signer, name string, change func(*x509.Certificate)) *signer {
-	t.Helper()
+func issue(tb testing.TB, by *signer, name string, change func(*x509.Certificate)) *signer {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1000 + serials.Add(1)), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour),
@@ -53,9 +53,9 @@ func issue(t *testing.T, by *signer, name string, change func(*x509.Certificate)
 		parent, parentKey = by.cert, by.key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return &signer{cert, key}
 }
 
@@ -64,8 +64,8 @@ func authority(c *x509.Certificate) {
 }
 
 // ocspAnswer is what a signer says of a certificate.
-func ocspAnswer(t *testing.T, issuer, by *signer, about *x509.Certificate, change func(*ocsp.Response)) []byte {
-	t.Helper()
+func ocspAnswer(tb testing.TB, issuer, by *signer, about *x509.Certificate, change func(*ocsp.Response)) []byte {
+	tb.Helper()
 	template := ocsp.Response{
 		Status: ocsp.Good, SerialNumber: about.SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(6 * time.Hour),
 	}
@@ -76,13 +76,13 @@ func ocspAnswer(t *testing.T, issuer, by *signer, about *x509.Certificate, chang
 		change(&template)
 	}
 	answer, err := ocsp.CreateResponse(issuer.cert, by.cert, template, crypto.Signer(by.key))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return answer
 }
 
 // revocationList is the issuer's list with the certificates in it.
-func revocationList(t *testing.T, by *signer, change func(*x509.RevocationList), revoked ...*x509.Certificate) []byte {
-	t.Helper()
+func revocationList(tb testing.TB, by *signer, change func(*x509.RevocationList), revoked ...*x509.Certificate) []byte {
+	tb.Helper()
 	template := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(6 * time.Hour)}
 	for _, cert := range revoked {
 		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
@@ -92,7 +92,7 @@ func revocationList(t *testing.T, by *signer, change func(*x509.RevocationList),
 		change(template)
 	}
 	list, err := x509.CreateRevocationList(rand.Reader, template, by.cert, by.key)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return list
 }
 

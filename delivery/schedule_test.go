@@ -1,7 +1,9 @@
 package delivery_test
 
 import (
+	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +14,8 @@ import (
 	"portalhook/triggers"
 )
 
-func TestSchedules(t *testing.T) {
+// TestCase14Schedules holds every profile to its waits, one by one.
+func TestCase14Schedules(t *testing.T) {
 	cases := []struct {
 		name     string
 		retry    triggers.Retry
@@ -77,7 +80,8 @@ func TestPatience(t *testing.T) {
 	require.Equal(t, 5*time.Minute, wait, "the floor shortens nothing")
 }
 
-func TestNextIsNeverEarlyAndNeverMuchTooLate(t *testing.T) {
+// TestCase14NeverEarlyAndNeverMuchTooLate holds each wait to its base or what the receiver asks for, and a fifth more at most.
+func TestCase14NeverEarlyAndNeverMuchTooLate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		waits := rapid.SliceOfN(rapid.Int64Range(0, int64(24*time.Hour)), 1, 20).Draw(t, "waits")
 		list := make([]time.Duration, len(waits))
@@ -108,7 +112,8 @@ func TestNextIsNeverEarlyAndNeverMuchTooLate(t *testing.T) {
 	})
 }
 
-func TestRetryAfter(t *testing.T) {
+// TestCase15RetryAfter reads seconds, dates, nonsense and more than a day.
+func TestCase15RetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	date := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	cases := []struct {
@@ -144,14 +149,36 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// FuzzRetryAfter: whole seconds are what they say, up to a day, dates count from the answer's own, and everything else is nothing.
 func FuzzRetryAfter(f *testing.F) {
 	for _, text := range []string{"", "1", "-1", "Fri, 31 Dec 1999 23:59:59 GMT", "9223372036854775808", "Sunday, 06-Nov-94 08:49:37 GMT"} {
-		f.Add(text)
+		f.Add(text, "")
+		f.Add(text, "Fri, 31 Dec 1999 23:59:00 GMT")
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got := delivery.RetryAfter(http.Header{"Retry-After": {text}}, time.Now())
-		if got < 0 || got > 24*time.Hour {
-			t.Fatalf("%q: %s", text, got)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text, sent string) {
+		got := delivery.RetryAfter(http.Header{"Retry-After": {text}, "Date": {sent}}, now)
+		require.True(t, got >= 0 && got <= 24*time.Hour, got)
+		text = strings.TrimSpace(text)
+		from := now
+		if at, err := http.ParseTime(sent); err == nil {
+			from = at
+		}
+		switch at, err := http.ParseTime(text); {
+		case text != "" && strings.Trim(text, "0123456789") == "":
+			seconds, ok := new(big.Int).SetString(text, 10)
+			require.True(t, ok)
+			want := time.Duration(24 * 60 * 60)
+			if seconds.IsInt64() {
+				want = min(time.Duration(seconds.Int64()), want)
+			}
+			require.Equal(t, want*time.Second, got)
+		case err != nil:
+			require.Zero(t, got)
+		case at.Before(from):
+			require.Zero(t, got)
+		default:
+			require.Equal(t, min(at.Sub(from), 24*time.Hour), got)
 		}
 	})
 }

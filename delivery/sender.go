@@ -196,8 +196,7 @@ func (s *sender) exchange(ctx context.Context, to *target, it *shipment, attempt
 	attempt.StatusCode = response.StatusCode
 	attempt.ResponseHeaders = to.keptHeaders(response.Header)
 	asked := retryAfter(response.Header, attempt.StartedAt)
-	body, truncated, err := readBody(response)
-	attempt.ResponseBody, attempt.Truncated = to.conceal(body), truncated
+	attempt.ResponseBody, attempt.Truncated, err = to.readBody(response)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
@@ -301,8 +300,8 @@ var scratch = sync.Pool{New: func() any { return new([readBodyMost + 1]byte) }}
 
 // readBody reads at most 64 KiB of the decoded body, to its end when it is short, so that the connection can be used again, and
 // returns at most 16 KiB of it and whether that is less than there was. It closes the body. The error is the connection's: a body
-// that cannot be decoded is one of which nothing is kept.
-func readBody(response *http.Response) (kept []byte, truncated bool, err error) {
+// that cannot be decoded is one of which nothing is kept. Secrets are blotted out before it is cut, or a part of one might be left.
+func (t *target) readBody(response *http.Response) (kept []byte, truncated bool, err error) {
 	defer response.Body.Close()
 	// After 101 the body is the connection itself, which no deadline of ours ends.
 	if response.Body == http.NoBody || response.ContentLength == 0 || response.StatusCode == http.StatusSwitchingProtocols {
@@ -326,7 +325,8 @@ func readBody(response *http.Response) (kept []byte, truncated bool, err error) 
 		n += more
 	}
 	whole := errors.Is(err, io.EOF) && wire.left > 0 && !errors.Is(err, io.ErrUnexpectedEOF)
-	return slices.Clone(room[:min(n, keptBody)]), !whole || n > keptBody, wire.err
+	seen := t.conceal(room[:n])
+	return slices.Clone(seen[:min(len(seen), keptBody)]), !whole || len(seen) > keptBody, wire.err
 }
 
 // wireReader limits what is read off the wire, since a compressed stream may be endless and decode to nothing, and remembers what

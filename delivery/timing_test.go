@@ -143,7 +143,8 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-func TestStandardScheduleKeepsItsTimes(t *testing.T) {
+// TestCase14StandardScheduleKeepsItsTimes sees the attempts of the standard schedule made at its times.
+func TestCase14StandardScheduleKeepsItsTimes(t *testing.T) {
 	w := &wire{answer: always(500)}
 	inBubble(t, w, nil, func(h *house) {
 		t := h.t
@@ -172,7 +173,8 @@ func TestStandardScheduleKeepsItsTimes(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsHonoured(t *testing.T) {
+// TestCase15RetryAfterIsHonoured sees nothing sent to a receiver before the time that it asks for.
+func TestCase15RetryAfterIsHonoured(t *testing.T) {
 	w := &wire{answer: func(_ *http.Request, nth int) (int, http.Header, time.Duration, error) {
 		if nth == 1 {
 			return 503, http.Header{"Retry-After": {"600"}}, 0, nil

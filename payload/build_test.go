@@ -292,7 +292,8 @@ func TestRevisionAsJSON(t *testing.T) {
 	require.Equal(t, *want, back)
 }
 
-func TestBuildIsCompactJSONAndTheSameForEver(t *testing.T) {
+// TestCase39BuildIsCompactJSONAndTheSameForEver holds payloads to compact JSON, byte for byte the same each time.
+func TestCase39BuildIsCompactJSONAndTheSameForEver(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rev := revision(rapid.String().Draw(t, "name"))
 		rev.PortalURL = "https://" + rapid.String().Draw(t, "portal") + "/"

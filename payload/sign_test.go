@@ -3,6 +3,7 @@ package payload_test
 import (
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,8 +101,9 @@ func TestPlainSecretIsThePresentOne(t *testing.T) {
 	require.Equal(t, [2]string{"secret", "the present one"}, got[len(got)-1])
 }
 
-// The judge is the library that receivers use.
-func TestStandardWebhooksLibraryVerifies(t *testing.T) {
+// The library that receivers use verifies by the present secret and by those that were rotated out, of both kinds, and refuses any other
+// secret, another body and another time.
+func TestCase34Library(t *testing.T) {
 	body := []byte(`{"info":{"webhookName":"naïve <&>"}}`)
 	now := time.Now() // the library reads the clock itself
 	for name, c := range map[string]struct {
@@ -125,6 +127,17 @@ func TestStandardWebhooksLibraryVerifies(t *testing.T) {
 				require.ErrorIs(t, library(t, key).Verify(append([]byte(" "), body...), headers), standardwebhooks.ErrNoMatchingSignature)
 			}
 			require.ErrorIs(t, library(t, c.strange).Verify(body, headers), standardwebhooks.ErrNoMatchingSignature)
+			for wrong, want := range map[time.Time]error{
+				now.Add(-6 * time.Minute): standardwebhooks.ErrMessageTooOld, now.Add(6 * time.Minute): standardwebhooks.ErrMessageTooNew,
+			} {
+				headers := received(payload.Sign(payload.Signing{Secrets: c.secrets, ID: "dlv_0123456789abc", At: wrong, Body: body}))
+				for _, key := range c.keys {
+					require.ErrorIs(t, library(t, key).Verify(body, headers), want, key)
+				}
+			}
+			// A time that is put right is not what was signed.
+			headers.Set("webhook-timestamp", strconv.FormatInt(now.Unix()-1, 10))
+			require.ErrorIs(t, library(t, c.keys[0]).Verify(body, headers), standardwebhooks.ErrNoMatchingSignature)
 		})
 	}
 }

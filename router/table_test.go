@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestTableMatchesAsTheSpecificationDoes(t *testing.T) {
+// TestCase37TableMatchesAsTheSpecificationDoes holds the table to the naive loop over all triggers, while webhooks come, change and go.
+func TestCase37TableMatchesAsTheSpecificationDoes(t *testing.T) {
 	t.Parallel()
 	var compared, heard int
 	rapid.Check(t, func(t *rapid.T) {
@@ -235,7 +236,7 @@ func TestOperationsFitASub(t *testing.T) {
 
 // A save is heard by the next match, a webhook that is replaced is always there exactly once, and saves by the thousand are merged
 // meanwhile.
-func TestMatchingWhileTriggersChange(t *testing.T) {
+func TestCase37MatchingWhileTriggersChange(t *testing.T) {
 	t.Parallel()
 	const saves = 4000
 	uri := parseURI(t, "/items/ab/share")

@@ -53,6 +53,13 @@ func openKeyRing(path string) (*keyRing, error) {
 			// The line itself must not be shown.
 			return nil, fmt.Errorf("key file %s: line %d is not an id and 32 bytes in base64", path, n+1)
 		}
+		// A sealed secret begins with the id of its key and a colon: it would not open again under either of these.
+		switch {
+		case strings.Contains(id, ":"):
+			return nil, fmt.Errorf("key file %s: line %d: there is a colon in the id", path, n+1)
+		case ring.keys[id] != nil:
+			return nil, fmt.Errorf("key file %s: line %d: the id is that of a key above", path, n+1)
+		}
 		if err := ring.add(id, key); err != nil {
 			return nil, fmt.Errorf("key file %s: line %d: %w", path, n+1, err)
 		}

@@ -140,7 +140,10 @@ func (ce *CloudEvent) judgeData() error {
 	case len(ce.Data) > MaxEventBytes:
 		return tooLarge("an event has at most %d bytes, not %d", MaxEventBytes, len(ce.Data))
 	case ce.Data != nil && !ce.isJSON:
-		return inData(checkValue(ce.Data))
+		if err := checkValue(ce.Data); err != nil {
+			return inData(err)
+		}
+		return checkDepth([]byte(`"data"`), ce.Data)
 	}
 	return nil
 }

@@ -59,6 +59,39 @@ func checkValue(raw []byte) error {
 	return Invalid(CodeNotJSON, "", "something follows the JSON value, by byte %d", r.dec.InputOffset())
 }
 
+// checkDepth refuses a member whose value has more than MaxEventDepth objects and arrays within each other.
+func checkDepth(name, value []byte) error {
+	// Nearly every value has fewer than that at all.
+	if bytes.Count(value, []byte{'{'})+bytes.Count(value, []byte{'['}) <= MaxEventDepth || depthOf(value) <= MaxEventDepth {
+		return nil
+	}
+	field, err := jsontext.AppendUnquote(nil, name)
+	if err != nil {
+		return syntaxError(err)
+	}
+	return Invalid(CodeOutOfRange, clip(string(field)), "at most %d objects and arrays may stand within each other", MaxEventDepth)
+}
+
+// depthOf is how many objects and arrays of a JSON value stand within each other.
+func depthOf(value []byte) int {
+	most, depth, quoted := 0, 0, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			most = max(most, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return most
+}
+
 // stringOf is the text of a value that must be a JSON string.
 func stringOf(field string, raw []byte) (string, error) {
 	if kind := jsontext.Value(raw).Kind(); kind != '"' {

@@ -79,6 +79,9 @@ func (r *reader) object(w *wire) error {
 		if err != nil {
 			return syntaxError(err)
 		}
+		if err := checkDepth(name, value); err != nil {
+			return err
+		}
 		w.set(name, value)
 	}
 	if _, err := r.dec.ReadToken(); err != nil {
@@ -109,6 +112,9 @@ func (r *reader) members(visit func(name string, value []byte) error) error {
 		value, err := r.value()
 		if err != nil {
 			return syntaxError(err)
+		}
+		if err := checkDepth(raw, value); err != nil {
+			return err
 		}
 		if err := visit(string(name), value); err != nil {
 			return err

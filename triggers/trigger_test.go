@@ -159,7 +159,8 @@ func TestTriggerLevels(t *testing.T) {
 	}
 }
 
-func TestParseTriggerRefusals(t *testing.T) {
+// TestCase38ParseTriggerRefusals refuses each kind of pattern that cannot be, in words that help.
+func TestCase38ParseTriggerRefusals(t *testing.T) {
 	const (
 		placeholder = " is a placeholder of the documentation: put an id or * there"
 		nearest     = "; the nearest trigger that can fire is "

@@ -168,7 +168,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestValidateReservesHeaders(t *testing.T) {
+// TestCase36ReservedNames refuses headers that the server or the connection sets.
+func TestCase36ReservedNames(t *testing.T) {
 	for _, name := range []string{
 		"Connection", "keep-alive", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Content-Type",
 		"X-EsriHook-Signature", "Qlik-Signature", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Secret",

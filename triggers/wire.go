@@ -12,7 +12,10 @@ import (
 
 // The bounds of an event as it comes in.
 const (
-	MaxEventBytes        = 256 << 10
+	MaxEventBytes = 256 << 10
+	// MaxEventDepth is how many objects and arrays of a member may stand within each other. Payloads put three more around them, and widely used
+	// readers (System.Text.Json for one) read 64.
+	MaxEventDepth        = 60
 	MaxEventIDCharacters = 128
 	MaxNameCharacters    = 256             // of username, userId, ownerId, source and each of audience
 	maxMilliseconds      = 253402300799999 // the end of the year 9999

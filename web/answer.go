@@ -35,8 +35,6 @@ func traceID(c echo.Context) string {
 // Header values that never change, so that setting them costs no allocation.
 var (
 	typeJSON   = []string{"application/json"}
-	noSniff    = []string{"nosniff"}
-	noStore    = []string{"no-store"}
 	challenges = []string{`Bearer realm="portalhook"`}
 )
 
@@ -48,6 +46,7 @@ func (s *Server) answer(r route) echo.HandlerFunc {
 		if !r.quiet {
 			c.Response().Header().Set("X-Request-Id", traceID(c))
 		}
+		pace(c)
 		err := s.handle(c, r, on)
 		var status int
 		if err != nil {
@@ -145,8 +144,6 @@ func (s *Server) failureHeaders(c echo.Context, p *problem) {
 func writeJSON(c echo.Context, status int, body []byte) {
 	header := c.Response().Header()
 	header["Content-Type"] = typeJSON
-	header["X-Content-Type-Options"] = noSniff
-	header["Cache-Control"] = noStore
 	c.Response().WriteHeader(status)
 	_, _ = c.Response().Write(body) // the client may be gone: nothing is left to tell it
 }
@@ -167,7 +164,7 @@ func (s *Server) logSuccess(c echo.Context, r route, took time.Duration) {
 func (s *Server) logFailure(c echo.Context, path string, p *problem, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case p.Code == codeOverloaded, p.Code == codeRateLimit, errors.Is(p.cause, context.Canceled):
+	case p.Code == codeOverloaded, p.Code == codeRateLimit, p.Code == codeTooManyGuesses, errors.Is(p.cause, context.Canceled):
 		level = slog.LevelDebug // they come in thousands when they come, and are counted
 	case p.status() >= http.StatusInternalServerError:
 		level = slog.LevelError

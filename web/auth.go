@@ -88,6 +88,7 @@ type keyring struct {
 	byHash   atomic.Pointer[map[[sha256.Size]byte]*heldKey]
 	byID     atomic.Pointer[map[string]*heldKey] // the same; tokens and sessions name keys by their ids
 	people   atomic.Pointer[map[uint32]int]      // how many users each tenant has
+	changes  atomic.Pointer[chan struct{}]       // closed by the next change
 }
 
 // heldKey is a key as of now. A change is a new value, which goes on counting where the old one was.
@@ -96,8 +97,11 @@ type heldKey struct {
 	use *keyUse
 }
 
-// keyUse is when a key was last used, in Unix milliseconds.
-type keyUse struct{ last, stored atomic.Int64 }
+// keyUse is when a key was last used, in Unix milliseconds, and from where.
+type keyUse struct {
+	last, stored atomic.Int64
+	from         places // of a key that the server has not drawn
+}
 
 // useStep is how much later a use must be to be worth a write to memory that all cores share, in milliseconds.
 const useStep = 1000
@@ -174,6 +178,18 @@ func (k *keyring) store(byHash map[[sha256.Size]byte]*heldKey) {
 	k.people.Store(&people)
 	k.byHash.Store(&byHash)
 	k.byID.Store(&byID)
+	next := make(chan struct{})
+	if before := k.changes.Swap(&next); before != nil {
+		close(*before)
+	}
+}
+
+// changed is closed once a key is added, changed or gone. It is asked for before what it is about.
+func (k *keyring) changed() <-chan struct{} {
+	if changes := k.changes.Load(); changes != nil {
+		return *changes
+	}
+	return nil
 }
 
 // byName is the key with an id; nil when there is none.
@@ -204,8 +220,8 @@ func (k *keyring) of(tenant uint32) []*heldKey {
 	return list
 }
 
-// find looks a key up by its text; nil when there is none. Only the hash is compared, so the time taken tells nothing of a key's
-// text, and one look-up costs the same whether the key is known or not.
+// find looks a key up by its text; nil when there is none. Only its SHA-256 is compared, as a key of a map: how long that takes depends on a
+// hash whose bytes nobody can choose, so it tells nothing of a key's text; and one look-up costs the same whether the key is known or not.
 func (k *keyring) find(text string) *heldKey {
 	if text == "" || len(text) > maxKeyLength {
 		return nil
@@ -221,15 +237,22 @@ func (s *Server) authenticate(r *http.Request, allowed roles) (*triggers.APIKey,
 	if id, ok := signedInKey(r.Context()); ok {
 		return s.permit(s.keys.byName(id), allowed)
 	}
-	header := r.Header.Get("Authorization")
-	if header == "" {
+	given := r.Header["Authorization"]
+	switch {
+	case len(given) == 0 || given[0] == "":
 		return nil, unauthorized("send the header Authorization: Bearer <API key>")
+	case len(given) > 1: // a proxy may have looked at another one than we would
+		return nil, unauthorized("the header Authorization is given twice")
 	}
-	text, ok := bearerOf(header)
+	text, ok := bearerOf(given[0])
 	if !ok {
 		return nil, unauthorized("the header Authorization must read: Bearer <API key>")
 	}
-	return s.permit(s.keys.find(text), allowed)
+	key := s.keys.find(text)
+	if err := s.screen(r, text, key != nil, key); err != nil {
+		return nil, err
+	}
+	return s.permit(key, allowed)
 }
 
 // bearerOf is the key or token in a header of the form Bearer <text>; false when it has another form.

@@ -41,6 +41,10 @@ func (s *Server) createBackup(c echo.Context, key *triggers.APIKey) error {
 	}); err != nil {
 		return err
 	}
+	connection := http.NewResponseController(c.Response())
+	if err := connection.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) { // a copy takes as long as it takes
+		return err
+	}
 	made, err := s.config.Copier.Backup(c.Request().Context())
 	if err != nil {
 		if refused, ok := errors.AsType[*delivery.BackupError](err); ok {
@@ -61,9 +65,7 @@ func (s *Server) createBackup(c echo.Context, key *triggers.APIKey) error {
 	header := c.Response().Header()
 	header.Set("Content-Type", typeSQLite)
 	header.Set("Content-Length", strconv.FormatInt(made.Size, 10))
-	header["X-Content-Type-Options"], header["Cache-Control"] = noSniff, noStore
 	c.Response().WriteHeader(http.StatusOK)
-	connection := http.NewResponseController(c.Response())
 	for err == nil {
 		// Without a limit, whoever stops reading would keep the copy's room, and others from making one.
 		if err = connection.SetWriteDeadline(time.Now().Add(copyPatience)); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -42,8 +42,13 @@ func recycle(b *[]byte) {
 
 // readBody reads a whole body of at most limit bytes into a buffer that recycle takes back. One that is large must find room; nil is no bound.
 func readBody(r *http.Request, limit int64, room *bodyRoom) (*[]byte, error) {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, fault(triggers.CodeMediaType, "the body must not be compressed: send it without Content-Encoding")
+	for _, encoding := range r.Header["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return nil, fault(triggers.CodeMediaType, "the body must not be compressed: send it without Content-Encoding")
+		}
+	}
+	if len(r.Header["Content-Type"]) > 1 { // a proxy may have looked at another one than we would
+		return nil, fault(triggers.CodeMediaType, "the header Content-Type is given twice")
 	}
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)

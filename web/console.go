@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,14 +14,17 @@ import (
 // newConsole makes the console, which is a client of this server's API like any other but for two things: its requests do not go over
 // the network, and they name the key by the id that a session holds.
 func (s *Server) newConsole() (*console.Console, error) {
-	client, scheme := s.echo.IPExtractor, s.echo.SchemeExtractor
-	origin := ""
-	if public := s.config.PublicURL; public != nil {
+	origin, public := "", s.config.PublicURL
+	if public != nil {
 		origin = public.Scheme + "://" + public.Host
+	}
+	// A proxy that nobody has declared may stand before the public address.
+	secure := func(r *http.Request) bool {
+		return s.echo.SchemeExtractor(r) == "https" || public != nil && public.Scheme == "https" && strings.EqualFold(r.Host, public.Host)
 	}
 	return console.New(console.Config{
 		API: s.echo, SignedIn: withKey, Prefix: s.prefix, Origin: origin, SessionKeys: s.config.SessionKeys, Log: s.log,
-		Client: client, Secure: func(r *http.Request) bool { return scheme(r) == "https" },
+		Secure: secure,
 	})
 }
 

@@ -73,9 +73,6 @@ func (s *Server) writePage(c echo.Context, value jsontext.Value, v view) error {
 	}
 	header := c.Response().Header()
 	header["Content-Type"] = []string{"text/html; charset=utf-8"}
-	header["X-Content-Type-Options"] = noSniff
-	header["Cache-Control"] = noStore
-	header["Referrer-Policy"] = []string{"no-referrer"}
 	header["Content-Security-Policy"] = []string{
 		"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}

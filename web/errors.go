@@ -38,6 +38,7 @@ const (
 	codeRecoveryEnded     = "RECOVERY_ENDED"
 	codeOverloaded        = "OVERLOADED"
 	codeRateLimit         = "HTTP-429" // as Qlik Cloud spells it
+	codeTooManyGuesses    = "TOO_MANY_WRONG_KEYS"
 	codeOutcomeUnknown    = "OUTCOME_UNKNOWN"
 	codeUnavailable       = "UNAVAILABLE"
 )
@@ -91,6 +92,7 @@ var kinds = map[string]kind{
 	codeTooManyDeliveries:       {http.StatusRequestEntityTooLarge, "The batch leads to too many deliveries"},
 	triggers.CodeMediaType:      {http.StatusUnsupportedMediaType, "The content type is not accepted"},
 	codeRateLimit:               {http.StatusTooManyRequests, "API rate limit reached."},
+	codeTooManyGuesses:          {http.StatusTooManyRequests, "Too many wrong keys came from this address"},
 	codeInternal:                {http.StatusInternalServerError, "Something went wrong on our side"},
 	codeOverloaded:              {http.StatusServiceUnavailable, "The server has more work than it can take on"},
 	codeOutcomeUnknown:          {http.StatusServiceUnavailable, "Whether the events were stored is unknown"},

@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +90,27 @@ func (s *Server) Receivers() string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, "\n")
+}
+
+// The parsers of parameters, for the tests that hold them to what they say.
+var (
+	WebhookCursor      = webhookCursor
+	ParseWebhookCursor = parseWebhookCursor
+	MomentParam        = momentParam
+	SplitList          = splitList
+)
+
+// FormOf are the values of a form of a content type.
+func FormOf(contentType, text string) (map[string][]string, error) {
+	r := &http.Request{
+		Method: http.MethodPost, URL: new(url.URL), ContentLength: int64(len(text)), Body: io.NopCloser(strings.NewReader(text)),
+		Header: http.Header{"Content-Type": {contentType}},
+	}
+	p, err := readParameters(r)
+	if err != nil {
+		return nil, err
+	}
+	return p.body, nil
 }
 
 // FillLargeBodies takes all the room for large bodies until release is called.

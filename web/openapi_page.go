@@ -28,7 +28,6 @@ func (s *Server) getDocs(c echo.Context, _ *triggers.APIKey) error {
 	}
 	header := c.Response().Header()
 	header["Content-Type"] = []string{"text/html; charset=utf-8"}
-	header["X-Content-Type-Options"] = noSniff
 	header["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"}
 	c.Response().WriteHeader(http.StatusOK)
 	_, _ = c.Response().Write(page) // the client may be gone

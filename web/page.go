@@ -173,10 +173,19 @@ func (s *Server) scheme(c echo.Context) string {
 func (s *Server) host(c echo.Context) string {
 	r := c.Request()
 	if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" && s.trusts(r.RemoteAddr) {
-		nearest := forwarded[strings.LastIndexByte(forwarded, ',')+1:]
-		return strings.TrimSpace(nearest)
+		if nearest := strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:]); canBeHost(nearest) {
+			return nearest
+		}
 	}
 	return r.Host
+}
+
+// canBeHost keeps out of links what would make another address of them, or none.
+func canBeHost(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune(".-_:[]", r)
+	})
 }
 
 func (s *Server) trusts(remote string) bool {
@@ -184,5 +193,5 @@ func (s *Server) trusts(remote string) bool {
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(s.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+	return slices.ContainsFunc(s.config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap().WithZone("")) })
 }

@@ -35,10 +35,7 @@ func (s *Server) postArrival(c echo.Context, _ *triggers.APIKey) error {
 	if err := told.wait(r.Context().Done(), s.ending.Done()); err != nil {
 		return &problem{Code: codeUnavailable, Index: -1, Detail: "the request or the server ended before the answer was due", cause: err}
 	}
-	header := c.Response().Header()
-	header["Content-Type"] = typeText
-	header["X-Content-Type-Options"] = noSniff
-	header["Cache-Control"] = noStore
+	c.Response().Header()["Content-Type"] = typeText
 	c.Response().WriteHeader(told.status)
 	_, _ = c.Response().Write(told.body()) // the client may be gone: nothing is left to tell it
 	return nil
@@ -179,10 +176,6 @@ func (s *Server) deleteReceiver(c echo.Context, key *triggers.APIKey) error {
 // sampleReceiver sends a built-in receiver one event, signed by its secret, as a webhook that points there would be sent it; nothing is stored.
 // It answers as a test of a webhook does.
 func (s *Server) sampleReceiver(c echo.Context, key *triggers.APIKey) error {
-	body, err := readJSON(c.Request())
-	if err != nil {
-		return err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("draw an id: %w", err)
@@ -195,6 +188,10 @@ func (s *Server) sampleReceiver(c echo.Context, key *triggers.APIKey) error {
 		draft.Name, draft.URL, draft.Secret = r.name, r.url, r.secret
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	body, err := readJSON(c.Request()) // not before: whether a receiver is there is not told by how a body is refused
 	if err != nil {
 		return err
 	}

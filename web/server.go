@@ -29,15 +29,6 @@ import (
 	"portalhook/web/console"
 )
 
-// Time limits of a connection. There is none for a whole request: the body's is per request, see routes.
-const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	// readTimeout bounds a request with its body; a client that drips 8 MiB more slowly than this is cut off.
-	readTimeout    = 60 * time.Second
-	maxHeaderBytes = 32 << 10
-)
-
 // Config is all that a Server needs.
 type Config struct {
 	Catalog    *triggers.Catalog
@@ -100,6 +91,7 @@ type Server struct {
 	echo     *echo.Echo
 	http     *http.Server
 	keys     keyring
+	guesses  *guesses
 	tenancy  sync.Mutex // held while a tenant is made or changed
 	naming   sync.Mutex // held while a webhook gets a name where names are unique
 	prefix   string     // of PublicURL's path, without a slash at its end
@@ -233,7 +225,9 @@ var (
 
 // New makes a Server and reads the API keys. It starts nothing.
 func New(ctx context.Context, config Config) (*Server, error) {
-	s := &Server{config: config, log: config.Log, beat: tailBeat, largeBodies: semaphore.NewWeighted(largeBodies)}
+	s := &Server{
+		config: config, log: config.Log, beat: tailBeat, guesses: newGuesses(), largeBodies: semaphore.NewWeighted(largeBodies),
+	}
 	s.ending, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -293,8 +287,10 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: writeStall},
 		TLSConfig:         config.TLS,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -341,6 +337,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP takes the public prefix and doubled slashes out of the path, and hands over to the routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.setSafety(w.Header(), r)
 	if s.prefix != "" || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.HasSuffix(r.URL.Path, "/") {
 		r = rerouted(r, s.prefix)
 	}

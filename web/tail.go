@@ -19,7 +19,7 @@ type Tailer interface {
 }
 
 const (
-	// tailBeat is the time between two signs of life, after which a key is also looked at again. Proxies close what is silent for a minute.
+	// tailBeat is the time between two signs of life. Proxies close what is silent for a minute.
 	tailBeat = 15 * time.Second
 	// tailWrite is how long a client may leave a write waiting.
 	tailWrite = 30 * time.Second
@@ -34,8 +34,6 @@ func (s *Server) getTail(c echo.Context, key *triggers.APIKey) error {
 	}
 	header := c.Response().Header()
 	header.Set("Content-Type", "text/event-stream")
-	header["Cache-Control"] = noStore
-	header["X-Content-Type-Options"] = noSniff
 	header.Set("X-Accel-Buffering", "no") // proxies hand on what comes at once
 	if c.Request().Method == http.MethodHead {
 		c.Response().WriteHeader(http.StatusOK)
@@ -47,23 +45,29 @@ func (s *Server) getTail(c echo.Context, key *triggers.APIKey) error {
 	}
 	defer listener.Close()
 	out := &stream{to: c.Response(), control: http.NewResponseController(c.Response())}
-	// The time limits are those of a request that is read and answered. Whoever only listens sends nothing more.
-	if err := out.control.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	c.Response().WriteHeader(http.StatusOK)
 	out.text = append(out.text, "retry: 2000\n: listening\n\n"...)
-	s.follow(c, listener, out)
+	s.follow(c, key, listener, out)
 	return nil
 }
 
-// follow writes what comes until there is no more to be written or nobody to read it.
-func (s *Server) follow(c echo.Context, listener *delivery.Listener, out *stream) {
+// follow writes what comes until there is no more to be written or nobody who may read it.
+func (s *Server) follow(c echo.Context, key *triggers.APIKey, listener *delivery.Listener, out *stream) {
 	beat := time.NewTicker(s.beat)
 	defer beat.Stop()
+	var expired <-chan time.Time
+	if !key.Expires.IsZero() {
+		expiry := time.NewTimer(time.Until(key.Expires))
+		defer expiry.Stop()
+		expired = expiry.C
+	}
 	var moments []delivery.Moment
-	for out.flush() == nil {
-		missed := 0
+	for {
+		missed, changed := 0, s.keys.changed()
+		// What comes together with the end of its key is not sent: the key is looked at before each write.
+		if _, err := s.permit(s.keys.byName(key.ID), tailRoles); err != nil || out.flush() != nil {
+			return
+		}
 		select {
 		case <-c.Request().Context().Done():
 			return
@@ -77,10 +81,9 @@ func (s *Server) follow(c echo.Context, listener *delivery.Listener, out *stream
 			out.moments(moments, missed)
 			_ = out.flush() // nothing else is left to do
 			return
+		case <-changed:
+		case <-expired:
 		case <-beat.C:
-			if _, err := s.authenticate(c.Request(), tailRoles); err != nil {
-				return
-			}
 			out.text = append(out.text, ": beat\n\n"...)
 		}
 	}

@@ -43,23 +43,31 @@ func (s *Server) tokenCode(said []byte) []byte {
 	return code.Sum(nil)
 }
 
-// tokenHolder is the API key that a token stands for; nil when it is none of ours, or has ended.
-func (s *Server) tokenHolder(token string, at time.Time) *heldKey {
+// tokenHolder is the API key that a token stands for; nil when it is none of ours, or has ended. Known says that it is one of ours.
+func (s *Server) tokenHolder(token string, at time.Time) (key *heldKey, known bool) {
 	text, _ := strings.CutPrefix(token, tokenPrefix)
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(token) > maxKeyLength || len(raw) < sha256.Size+8 {
-		return nil
+		return nil, false
 	}
 	code, said := raw[:sha256.Size], raw[sha256.Size:]
-	if !hmac.Equal(code, s.tokenCode(said)) || uint64(at.UnixMilli()) >= binary.BigEndian.Uint64(said) {
-		return nil
+	if !hmac.Equal(code, s.tokenCode(said)) {
+		return nil, false
 	}
-	return s.keys.byName(string(said[8:]))
+	if uint64(at.UnixMilli()) >= binary.BigEndian.Uint64(said) {
+		return nil, true
+	}
+	return s.keys.byName(string(said[8:])), true
 }
 
 // tokenOf finds a request's token: in the header that is left to it where another stands in front of a portal, in a parameter, or in the
 // standard header.
 func tokenOf(header http.Header, p *parameters) (string, error) {
+	for _, name := range []string{"X-Esri-Authorization", "Authorization"} {
+		if len(header[name]) > 1 {
+			return "", triggers.Invalid(triggers.CodeDuplicateKey, name, "the header %s is given twice", name)
+		}
+	}
 	if text, ok := bearerOf(header.Get("X-Esri-Authorization")); ok {
 		return text, nil
 	}
@@ -72,7 +80,7 @@ func tokenOf(header http.Header, p *parameters) (string, error) {
 
 // authenticateToken gives the key that a request on an ArcGIS surface was made with: by a token of generateToken, or by the key itself.
 func (s *Server) authenticateToken(c echo.Context, allowed roles) (*triggers.APIKey, error) {
-	return s.authenticateForm(c.Request().Header, parametersOf(c), allowed)
+	return s.authenticateForm(c.Request(), parametersOf(c), allowed)
 }
 
 // authenticateAdministrator is authenticateToken, but that a POST which changes something must not have its token in the address.
@@ -81,11 +89,11 @@ func (s *Server) authenticateAdministrator(c echo.Context, allowed roles) (*trig
 	if c.Request().Method == http.MethodPost {
 		p = &parameters{body: p.body}
 	}
-	return s.authenticateForm(c.Request().Header, p, allowed)
+	return s.authenticateForm(c.Request(), p, allowed)
 }
 
-func (s *Server) authenticateForm(header http.Header, p *parameters, allowed roles) (*triggers.APIKey, error) {
-	text, err := tokenOf(header, p)
+func (s *Server) authenticateForm(r *http.Request, p *parameters, allowed roles) (*triggers.APIKey, error) {
+	text, err := tokenOf(r.Header, p)
 	switch {
 	case err != nil:
 		return nil, err
@@ -96,11 +104,13 @@ func (s *Server) authenticateForm(header http.Header, p *parameters, allowed rol
 				"to the server's administration a POST sends it in its body or in a header",
 		}
 	}
-	var key *heldKey
+	key := s.keys.find(text)
+	known := key != nil
 	if strings.HasPrefix(text, tokenPrefix) {
-		key = s.tokenHolder(text, time.Now())
-	} else {
-		key = s.keys.find(text)
+		key, known = s.tokenHolder(text, time.Now())
+	}
+	if err := s.screen(r, text, known, key); err != nil {
+		return nil, err
 	}
 	found, err := s.permit(key, allowed)
 	if err != nil && problemOf(err).Code == codeUnauthorized {
@@ -142,6 +152,9 @@ func (s *Server) generateToken(c echo.Context, _ *triggers.APIKey) error {
 	}
 	at := time.Now()
 	key := s.keys.find(password)
+	if err := s.screen(c.Request(), password, key != nil, key); err != nil {
+		return err
+	}
 	if key == nil || !live(&key.APIKey, at) {
 		return &problem{
 			Code: codeUnauthorized, Status: http.StatusBadRequest, Index: -1,

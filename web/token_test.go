@@ -1,7 +1,9 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -45,7 +47,7 @@ func TestLogIn(t *testing.T) {
 
 // TestTokens are refused when they are not ours, are past, were tampered with, or their key was revoked; and open nothing but this surface.
 func TestTokens(t *testing.T) {
-	e := newEdge(t)
+	e := newEdge(t, func(c *web.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
 	asked := func(token string) (code int, message string) {
 		a := e.send(t, organisation, "token", token)
 		if strings.HasPrefix(a.body, `{"total"`) {
@@ -78,7 +80,12 @@ func TestTokens(t *testing.T) {
 		if good[i] == 'A' {
 			other = "B"
 		}
-		code, _ := asked(good[:i] + other + good[i+1:])
+		// From another address each time, or it would be asked to wait.
+		a := e.do(t, request{
+			method: "GET", path: organisation + "?f=json&token=" + good[:i] + other + good[i+1:],
+			header: http.Header{"X-Forwarded-For": {fmt.Sprintf("203.0.113.%d", i)}},
+		})
+		code, _, _ := a.envelope(t)
 		require.Equal(t, 498, code, "letter %d", i)
 	}
 	require.Equal(t, http.StatusUnauthorized, e.do(t, request{method: "GET", path: "/api/v1/webhooks", key: good}).status)

@@ -200,8 +200,14 @@ func (busy) TestDraft(context.Context, *triggers.Webhook, *triggers.Event) (*del
 
 func TestTooManyTests(t *testing.T) {
 	e := newEdge(t, func(c *web.Config) { c.Tester = busy{} })
-	a := e.call(t, "POST", "/api/v1/webhooks/"+e.create(t, hook)+"/actions/test", "")
-	require.Equal(t, http.StatusTooManyRequests, a.status)
-	require.Equal(t, "OVERLOADED", a.problem(t)["code"])
-	require.Equal(t, "1", a.header.Get("Retry-After"))
+	receiver := e.call(t, "POST", "/api/v1/receivers", `{}`)
+	require.Equal(t, http.StatusCreated, receiver.status, receiver.body)
+	for _, a := range []answer{
+		e.call(t, "POST", "/api/v1/webhooks/"+e.create(t, hook)+"/actions/test", ""),
+		e.call(t, "POST", "/api/v1/receivers/"+receiver.json(t)["token"].(string)+"/actions/sample", `{"trigger":"/items/share"}`),
+	} {
+		require.Equal(t, http.StatusTooManyRequests, a.status)
+		require.Equal(t, "OVERLOADED", a.problem(t)["code"])
+		require.Equal(t, "1", a.header.Get("Retry-After"))
+	}
 }

@@ -107,6 +107,8 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	dispatcher := delivery.New(deliveries)
 	server.Dispatcher, server.Resender, server.Tester, server.Handshaker = dispatcher, dispatcher, dispatcher, dispatcher
 	server.Hosts, server.Tailer = dispatcher, dispatcher
+	recoverer := delivery.NewRecoverer(delivery.RecovererConfig{Store: store, Dispatcher: dispatcher})
+	server.Recoverer = recoverer
 	server.Checks = []web.Check{
 		{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: dispatcher.QueueReady}, {Name: "disk", Ready: dispatcher.DiskReady},
 	}
@@ -114,7 +116,9 @@ func newWholeWith(t *testing.T, file string, to *receiver, change func(*delivery
 	w.server, err = web.New(ctx, server)
 	require.NoError(t, err)
 	dispatcher.Start()
+	recoverer.Start()
 	t.Cleanup(func() {
+		recoverer.Stop()
 		// The test's context has ended by now.
 		stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -135,14 +139,20 @@ func (w *whole) subscribe(t *testing.T, members string) string {
 // delivered waits until the one delivery of an event has arrived, and gives its delivery.
 func (w *whole) delivered(t *testing.T, event string) map[string]any {
 	t.Helper()
+	return w.settled(t, event, "succeeded")
+}
+
+// settled waits until the one delivery of an event is in a state, and gives it.
+func (w *whole) settled(t *testing.T, event, state string) map[string]any {
+	t.Helper()
 	var found map[string]any
 	require.Eventually(t, func() bool {
 		a := w.call(t, "GET", "/api/v1/events/"+event, "")
 		require.Equal(t, http.StatusOK, a.status, a.body)
 		match := a.json(t)["matches"].([]any)[0].(map[string]any)
 		found = match["delivery"].(map[string]any)
-		return found["state"] == "succeeded"
-	}, 10*time.Second, 5*time.Millisecond)
+		return found["state"] == state
+	}, time.Minute, 5*time.Millisecond)
 	return found
 }
 

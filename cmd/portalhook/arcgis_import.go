@@ -167,6 +167,10 @@ func (w *imported) readService(from *listed) {
 	if service.Folder == "/" {
 		service.Folder = "" // as servers print the root
 	}
+	if strings.Trim(service.Folder, ".") == "" && service.Folder != "" { // in a path they lead elsewhere
+		w.err = fmt.Errorf("its folderName %q is no name of a folder", from.FolderName)
+		return
+	}
 	path := url.PathEscape(service.Name + "." + service.Type())
 	if service.Folder != "" {
 		path = url.PathEscape(service.Folder) + "/" + path

@@ -27,7 +27,7 @@ type serverFlags struct {
 func (s *serverFlags) Validate() error {
 	base, err := url.Parse(s.Server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return fmt.Errorf("--server: %q is not a URL such as http://127.0.0.1:8080", s.Server)
+		return fmt.Errorf("--server: %q is not a URL such as http://127.0.0.1:8080", withoutUser(s.Server))
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (c *client) sendAs(ctx context.Context, method, path, contentType string, b
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, unanswered(c.base+" broke off its answer", err)
+		return nil, unanswered(withoutUser(c.base)+" broke off its answer", err)
 	}
 	if !succeeded(response.StatusCode) {
 		return nil, refusal(response, answer, c.key != "")
@@ -121,12 +121,32 @@ func (c *client) request(ctx context.Context, method, path, contentType string, 
 	return request, nil
 }
 
+// withoutUser is a URL, however wrong, as it may be shown: without what stands before an @, where passwords are.
+func withoutUser(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		scheme, rest = "", text
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[:end], "@") {
+		authority = rest[:end]
+	}
+	at := strings.LastIndexByte(authority, '@')
+	if at < 0 {
+		return text
+	}
+	if ok {
+		scheme += "://"
+	}
+	return scheme + "…" + rest[at:]
+}
+
 // undone says why a request got no answer.
 func (c *client) undone(ctx context.Context, method, path string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s %s: %w", method, path, context.Cause(ctx))
 	}
-	return unanswered(c.base+" cannot be reached", plainCause(err))
+	return unanswered(withoutUser(c.base)+" cannot be reached", plainCause(err))
 }
 
 // noAnswer is the cause of a request's failure when the network, not the server, failed it.
@@ -226,7 +246,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return time.Duration(min(seconds, maxRetryAfterSeconds)) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now))
+		return min(max(0, date.Sub(now)), maxRetryAfterSeconds*time.Second)
 	}
 	return 0
 }

@@ -309,6 +309,7 @@ func TestRetryAfter(t *testing.T) {
 		"zero":       {"0", 0},
 		"negative":   {"-7", 0},
 		"enormous":   {"99999999999999", 24 * time.Hour},
+		"far away":   {"Fri, 31 Dec 2999 23:59:59 GMT", 24 * time.Hour},
 		"very large": {"999999999", 24 * time.Hour},
 		"a date":     {"Sun, 22 Nov 2026 12:00:30 GMT", 30 * time.Second},
 		"one past":   {"Sun, 22 Nov 2026 11:00:30 GMT", 0},

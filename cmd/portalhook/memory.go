@@ -41,7 +41,7 @@ func memoryOf(read func(string) ([]byte, error)) int64 {
 			continue
 		}
 		// "max" is none in version 2; in version 1 it is a number above any machine's memory.
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (least == 0 || limit < least) {
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && limit > 0 && (least == 0 || limit < least) {
 			least = limit
 		}
 	}
@@ -55,8 +55,8 @@ func machineMemory(read func(string) ([]byte, error)) int64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemTotal:" && fields[2] == "kB" {
-			if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-				return kib << 10
+			if kib, err := strconv.ParseInt(fields[1], 10, 53); err == nil {
+				return max(kib, 0) << 10
 			}
 		}
 	}

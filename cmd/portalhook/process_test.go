@@ -138,7 +138,9 @@ func (p *process) kill() {
 		return
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	<-p.logged
+	if p.logged != nil {
+		<-p.logged
+	}
 	_ = p.cmd.Wait()
 	p.cmd = nil
 }

@@ -80,7 +80,7 @@ func (s *serveCommand) storeConfig(log *slog.Logger) (storage.Config, error) {
 	}
 	path, ok := strings.CutPrefix(s.Store, "sqlite:")
 	if !ok || path == "" {
-		return config, fmt.Errorf("--store %q is neither sqlite:FILE nor postgres://…", s.Store)
+		return config, fmt.Errorf("--store %q is neither sqlite:FILE nor postgres://…", withoutUser(s.Store))
 	}
 	config.Path = path
 	if config.KeyFile == "" {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,9 +16,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+
+	"portalhook/payload"
+	"portalhook/triggers"
 )
 
 // verifiers are the libraries that judge from JavaScript; verify.mjs says what each is for.
@@ -32,6 +37,8 @@ type signedDelivery struct {
 	Present string   `json:"present"`
 	Old     []string `json:"old"`
 	Strange []string `json:"strange"`
+	// WrongTime says that nothing that heeds the time must verify it.
+	WrongTime bool `json:"wrongTime"`
 }
 
 const (
@@ -41,9 +48,13 @@ const (
 	otherSecret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 )
 
-// Libraries that are not ours verify what the real server sends, of every family, before, during and after a rotation.
-func TestVerifiersAcceptOurSignatures(t *testing.T) {
+// Libraries that are not ours verify what the real server sends, of every family, before, during and after a rotation: by the new secret and the
+// old one in the window, by the old one no more after it, and never at another time.
+func TestCase34Verifiers(t *testing.T) {
 	deliveries := rotatedDeliveries(t)
+	for _, d := range slices.Clone(deliveries) {
+		deliveries = append(deliveries, signedAt(d, time.Now().Add(-time.Hour)), signedAt(d, time.Now().Add(time.Hour)))
+	}
 	t.Run("Go", func(t *testing.T) { judgeInGo(t, deliveries) })
 	t.Run("OpenSSL", func(t *testing.T) { judgeByOpenSSL(t, deliveries) })
 	t.Run("JavaScript", func(t *testing.T) { judgeInJavaScript(t, deliveries) })
@@ -112,6 +123,20 @@ func rotatedDeliveries(t *testing.T) []signedDelivery {
 	return all
 }
 
+// signedAt is a delivery as it would have been sent at another time.
+func signedAt(d signedDelivery, at time.Time) signedDelivery {
+	signing := payload.Signing{ID: d.Header["webhook-id"], At: at, Body: []byte(d.Body), ContentType: d.Header["content-type"]}
+	_, signing.Cloud = d.Header["qlik-signature"]
+	for _, secret := range append([]string{d.Present}, d.Old...) {
+		signing.Secrets = append(signing.Secrets, triggers.NewSecret(secret))
+	}
+	d.Name, d.WrongTime, d.Header = d.Name+" at "+at.Format(time.TimeOnly), true, maps.Clone(d.Header)
+	for _, header := range payload.Sign(signing) {
+		d.Header[strings.ToLower(header[0])] = header[1]
+	}
+	return d
+}
+
 // judgeInGo asks the official Go library of Standard Webhooks.
 func judgeInGo(t *testing.T, deliveries []signedDelivery) {
 	t.Helper()
@@ -130,7 +155,7 @@ func judgeInGo(t *testing.T, deliveries []signedDelivery) {
 	for i := range deliveries {
 		d := &deliveries[i]
 		for _, secret := range append([]string{d.Present}, d.Old...) {
-			require.True(t, verifies(d, secret, d.Body), d.Name)
+			require.Equal(t, !d.WrongTime, verifies(d, secret, d.Body), d.Name)
 			require.False(t, verifies(d, secret, d.Body+" "), d.Name)
 		}
 		for _, secret := range d.Strange {

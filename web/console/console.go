@@ -19,8 +19,7 @@ type Config struct {
 	API http.Handler
 	// SignedIn makes requests that carry the context those of the API key with this id, whose role and life the API judges anew.
 	SignedIn func(ctx context.Context, keyID string) context.Context
-	// Client is the address that a request came from, and Secure says whether it came over TLS; trusted proxies have been believed.
-	Client func(r *http.Request) string
+	// Secure says whether a request came over TLS; trusted proxies have been believed.
 	Secure func(r *http.Request) bool
 	// Prefix stands before every path that clients see; empty, or /such as/this.
 	Prefix string
@@ -42,7 +41,6 @@ type Console struct {
 	root     string // the prefix and /console
 	mux      *http.ServeMux
 	sealer   *sealer
-	guesses  *guesses
 	forgery  *http.CrossOriginProtection
 	speech   *speech
 	assets   *assets
@@ -96,7 +94,7 @@ func (c *Console) parts() []feature {
 // New makes a Console. Its error is a fault of a template, of a message or of a key.
 func New(config Config) (*Console, error) {
 	c := &Console{
-		config: config, log: config.Log, now: config.Now, root: config.Prefix + "/console", mux: http.NewServeMux(), guesses: newGuesses(),
+		config: config, log: config.Log, now: config.Now, root: config.Prefix + "/console", mux: http.NewServeMux(),
 		forgery: http.NewCrossOriginProtection(),
 	}
 	if c.log == nil {

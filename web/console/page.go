@@ -128,7 +128,6 @@ func (v *visit) write(status int, name string, p page) error {
 	}
 	header := v.w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
 	header.Set("Vary", "HX-Request, Cookie, Accept-Language")
 	v.w.WriteHeader(status)
 	_, _ = v.w.Write(content.Bytes()) // the visitor may be gone

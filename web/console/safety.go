@@ -9,13 +9,11 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'"
 
-// setSafety sets the headers that every answer of the console has.
+// setSafety sets the headers that every answer of the console has beside, and other than, those of the edge.
 func setSafety(header http.Header) {
 	header.Set("Content-Security-Policy", policy)
-	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
-	header.Set("X-Frame-Options", "DENY")
 }
 
 // cutMethod takes the method off a pattern; false when it has none.

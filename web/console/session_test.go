@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -58,49 +57,4 @@ func TestEndings(t *testing.T) {
 	require.LessOrEqual(t, len(sealer.ended.until), maxEndings)
 	_, ok := sealer.unseal(sealer.seal(last), start)
 	require.False(t, ok)
-}
-
-// Each guess beyond the free ones doubles the wait, which ends; an address is an IPv4 address or a /64.
-func TestGuesses(t *testing.T) {
-	g, now := newGuesses(), start
-	for range freeGuesses {
-		require.Zero(t, g.wait("203.0.113.7", now))
-		g.failed("203.0.113.7", now)
-	}
-	require.Zero(t, g.wait("203.0.113.7", now))
-	for want := firstWait; want < longestWait; want *= 2 {
-		g.failed("203.0.113.7", now)
-		require.Equal(t, want, g.wait("203.0.113.7", now))
-		require.Equal(t, want, g.wait("::ffff:203.0.113.7", now))
-		now = now.Add(want)
-		require.Zero(t, g.wait("203.0.113.7", now))
-	}
-	for range 100 {
-		g.failed("203.0.113.7", now)
-	}
-	require.Equal(t, longestWait, g.wait("203.0.113.7", now))
-	require.Zero(t, g.wait("203.0.113.8", now))
-	g.failed("203.0.113.7", now.Add(guessMemory+time.Second))
-	require.Zero(t, g.wait("203.0.113.7", now.Add(guessMemory+time.Second)), "forgotten, and one more is free")
-
-	for i := range freeGuesses + 1 {
-		g.failed(fmt.Sprintf("2001:db8::%x", i), now)
-	}
-	require.Equal(t, firstWait, g.wait("2001:db8::ffff:1%eth0", now))
-	require.Zero(t, g.wait("2001:db8:0:1::1", now))
-	g.succeeded("2001:db8::1")
-	require.Zero(t, g.wait("2001:db8::1", now))
-}
-
-// However many addresses guess, memory is bounded, and the worst of them are remembered.
-func TestGuessesAreBounded(t *testing.T) {
-	g := newGuesses()
-	for range freeGuesses + 10 {
-		g.failed("203.0.113.7", start)
-	}
-	for i := range maxAddresses + 1000 {
-		g.failed(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), start)
-	}
-	require.LessOrEqual(t, len(g.failing), maxAddresses)
-	require.Positive(t, g.wait("203.0.113.7", start))
 }

@@ -2,12 +2,11 @@ package console
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"portalhook/triggers"
 )
@@ -33,32 +32,32 @@ func (v *visit) atDoor(status int, why string) error {
 	return v.show(status, page{Title: "signin.title", Template: "signin", Data: door{Back: back, Error: why}})
 }
 
-// signIn opens a session with a key's text, which is then forgotten.
+// tooManyGuesses is the API's code for an address that has guessed too often.
+const tooManyGuesses = "TOO_MANY_WRONG_KEYS"
+
+// signIn opens a session with a key's text, which is then forgotten. The API slows down who guesses, here as anywhere.
 func signIn(v *visit) error {
-	client, now := v.console.config.Client(v.r), v.console.now()
-	if wait := v.console.guesses.wait(client, now); wait > 0 {
-		seconds := int64((wait + time.Second - 1) / time.Second)
-		v.w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-		return v.atDoor(http.StatusTooManyRequests, v.T("signin.wait", "count", seconds))
-	}
 	text := strings.TrimSpace(v.r.PostForm.Get("key"))
 	if text == "" {
 		return v.atDoor(http.StatusUnprocessableEntity, v.T("signin.empty"))
 	}
 	var key ownKey
 	err := v.ask(v.r.Context(), text, http.MethodGet, "/api-keys/self", nil, nil, &key)
-	var refused *apiError
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
-		v.console.guesses.failed(client, now)
+	if _, wrong := asRefusal(err, http.StatusUnauthorized); wrong {
 		return v.atDoor(http.StatusUnauthorized, v.T("signin.wrong"))
+	}
+	if refused, early := asRefusal(err, http.StatusTooManyRequests); early && refused.Code == tooManyGuesses {
+		seconds, _ := strconv.ParseInt(refused.Wait, 10, 64) // the API's own number
+		v.w.Header().Set("Retry-After", refused.Wait)
+		return v.atDoor(http.StatusTooManyRequests, v.T("signin.wait", "count", seconds))
 	}
 	if err != nil {
 		return err
 	}
-	v.console.guesses.succeeded(client)
 	if key.Role == triggers.RoleEmitter {
 		return v.atDoor(http.StatusForbidden, v.T("signin.emitter"))
 	}
+	now := v.console.now()
 	if v.session.sealed {
 		v.console.sealer.ended.add(v.session, now)
 	}
@@ -97,7 +96,8 @@ func savePreferences(v *visit) error {
 // redirectTo leads to a path below /console that a form named; elsewhere it does not lead.
 func (v *visit) redirectTo(back string) error {
 	to, err := url.Parse(back)
-	if err != nil || to.IsAbs() || to.Host != "" || !strings.HasPrefix(to.Path, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, `\`) {
+	if err != nil || to.IsAbs() || to.Host != "" || !strings.HasPrefix(to.Path, "/") || strings.HasPrefix(back, "//") || strings.Contains(back, `\`) ||
+		slices.Contains(strings.Split(to.Path, "/"), "..") {
 		return v.redirect("/")
 	}
 	path := to.EscapedPath()

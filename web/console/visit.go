@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"portalhook/triggers"
 )
@@ -70,7 +71,7 @@ var errSignIn = errors.New("sign in")
 func (v *visit) enter(to route) error {
 	if !isSafe(v.r.Method) {
 		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
-		if err := v.r.ParseForm(); err != nil {
+		if err := v.r.ParseForm(); err != nil || !isText(v.r.PostForm) {
 			return v.refuse(http.StatusBadRequest, "error.form")
 		}
 	}
@@ -101,6 +102,18 @@ func (v *visit) enter(to route) error {
 		return v.refuse(http.StatusForbidden, "error.role")
 	}
 	return to.answer(v)
+}
+
+// isText reports whether a form is UTF-8, as browsers send it; of anything else no JSON can be made for the API.
+func isText(form url.Values) bool {
+	for _, values := range form {
+		for _, value := range values {
+			if !utf8.ValidString(value) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // token is the token that the request carries.
