@@ -249,7 +249,7 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 		return err
 	}
 	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
-		digest, a.Body, appendMatches(nil, a.Planned), heardBy(a.Event))
+		digest, a.Body, matchesOf(a.Planned), heardBy(a.Event))
 	if err != nil {
 		return err
 	}

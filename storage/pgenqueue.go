@@ -330,7 +330,7 @@ func (a *acceptor) one(e *delivery.Acceptance, receipt *delivery.Receipt, next t
 	c.id, c.tenant = append(c.id, int64(id)), append(c.tenant, int64(e.Tenant))
 	c.uri, c.source, c.username = append(c.uri, pgText(e.Event.URI.String())), append(c.source, pgText(e.Event.Source)), append(c.username, pgText(e.Event.Username))
 	c.eventID, c.when, c.accepted = append(c.eventID, pgTextOrNull(e.Event.EventID)), append(c.when, when), append(c.accepted, accepted)
-	c.body, c.matches = append(c.body, e.Body), append(c.matches, appendMatches(nil, e.Planned))
+	c.body, c.matches = append(c.body, e.Body), append(c.matches, matchesOf(e.Planned))
 	heard, _ := heardBy(e.Event).(string)
 	c.heardBy = append(c.heardBy, pgTextOrNull(heard))
 

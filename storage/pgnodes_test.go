@@ -68,8 +68,8 @@ func claimAll(t *testing.T, store *storage.Postgres) []delivery.Claimed {
 	return claimed
 }
 
-func settled(c delivery.Claimed, state delivery.State) delivery.Settlement {
-	return delivery.Settlement{Delivery: c.ID, Tenant: c.Tenant, Webhook: c.Webhook, Fence: c.Fence, State: state}
+func succeeded(c delivery.Claimed) delivery.Settlement {
+	return delivery.Settlement{Delivery: c.ID, Tenant: c.Tenant, Webhook: c.Webhook, Fence: c.Fence, State: delivery.Succeeded}
 }
 
 // A dead node's work is taken over, also what it was about to send, and what it says later changes nothing.
@@ -97,18 +97,18 @@ func TestDeadNodeIsTakenOver(t *testing.T) {
 
 	// The frozen one wakes up, with what it had in hand.
 	before := all[0].Node()
-	stale, err := all[0].Settle(t.Context(), []delivery.Settlement{settled(atOnce, delivery.Succeeded), settled(late[0], delivery.Succeeded)})
+	stale, err := all[0].Settle(t.Context(), []delivery.Settlement{succeeded(atOnce), succeeded(late[0])})
 	require.NoError(t, err)
 	require.Equal(t, 2, stale)
 	require.NotEqual(t, before, all[0].Node(), "it has joined anew")
 	again, err := all[0].Enqueue(t.Context(), []delivery.Acceptance{shared(t, all[0], w, 3, "", leased)})
 	require.NoError(t, err)
 	require.Empty(t, claimAll(t, all[1]))
-	stale, err = all[0].Settle(t.Context(), []delivery.Settlement{settled(delivery.Claimed{ID: again[0].ID + 1, Fence: 1}, delivery.Succeeded)})
+	stale, err = all[0].Settle(t.Context(), []delivery.Settlement{succeeded(delivery.Claimed{ID: again[0].ID + 1, Fence: 1})})
 	require.NoError(t, err)
 	require.Zero(t, stale)
 	for _, c := range taken {
-		stale, err := all[1].Settle(t.Context(), []delivery.Settlement{settled(c, delivery.Succeeded)})
+		stale, err := all[1].Settle(t.Context(), []delivery.Settlement{succeeded(c)})
 		require.NoError(t, err)
 		require.Zero(t, stale)
 	}
@@ -207,7 +207,7 @@ func TestNodesShareTheWork(t *testing.T) {
 					if _, before := made.LoadOrStore(claimed[i].ID, true); before {
 						twice.Add(1)
 					}
-					s := settled(claimed[i], delivery.Succeeded)
+					s := succeeded(claimed[i])
 					s.Attempt = &delivery.Attempt{StartedAt: node.Now(), Total: time.Millisecond, StatusCode: 200, Outcome: delivery.Delivered}
 					settlements = append(settlements, s)
 				}
@@ -215,7 +215,7 @@ func TestNodesShareTheWork(t *testing.T) {
 					t.Errorf("settle: %d stale, %v", stale, err)
 					return
 				}
-				total.Add(int32(len(claimed))) //nolint:gosec // few
+				total.Add(int32(len(claimed)))
 			}
 		})
 	}

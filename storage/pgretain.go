@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,10 +112,7 @@ func (s pgStatements) dropDay(day int64) error {
 	if err != nil {
 		return err
 	}
-	needed := pgNeededEvents
-	for _, events := range later {
-		needed += ` UNION ` + events
-	}
+	needed := strings.Join(append([]string{pgNeededEvents}, later...), ` UNION `)
 	q = newQueue()
 	q.add(`INSERT INTO put_aside SELECT * FROM event WHERE id IN (`+needed+`) AND id BETWEEN $1 AND $2`, first, last)
 	// A retry that ends meanwhile writes an attempt: those of open work are looked for when nobody can.
@@ -178,8 +176,8 @@ func (s pgStatements) prune(p *Postgres, before int64) error {
 	}
 	unneeded := `DELETE FROM event_kept WHERE id NOT IN (SELECT event FROM work) AND id NOT IN (SELECT event FROM member)
     AND id NOT IN (SELECT event FROM delivery_event) AND id NOT IN (SELECT event FROM delivery_kept)`
-	for _, events := range later {
-		unneeded += ` AND id NOT IN (` + events + `)`
+	if len(later) > 0 {
+		unneeded += ` AND id NOT IN (` + strings.Join(later, ` UNION ALL `) + `)`
 	}
 	q.add(unneeded)
 	return q.send(s.ctx, s.tx)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -193,16 +194,13 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	if config.MaxConns = max(config.MaxConns, most); hasParameter(url, "pool_max_conns") {
 		config.MaxConns = max(config.MaxConns, minConnections)
 	}
-	parameters := config.ConnConfig.RuntimeParams
-	for name, value := range map[string]string{
+	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"application_name": "portalhook", "timezone": "UTC", "jit": "off",
 		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off",
 		"enable_sort": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 		"idle_in_transaction_session_timeout": fmt.Sprint(transactionTime.Milliseconds()),
 		"statement_timeout":                   fmt.Sprint(transactionTime.Milliseconds()),
-	} {
-		parameters[name] = value
-	}
+	})
 	if observe != nil {
 		config.ConnConfig.Tracer = tracer{observe}
 	}

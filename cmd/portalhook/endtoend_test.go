@@ -58,6 +58,7 @@ func (p *process) stop(t *testing.T) {
 func TestRestartGoesOn(t *testing.T) { eachStore(t, testRestartGoesOn) }
 
 func testRestartGoesOn(t *testing.T, start func(args ...string) *process) {
+	t.Helper()
 	url, got := newReceiver(t, http.StatusInternalServerError, http.StatusOK)
 	server := start()
 	server.createWebhook(t, map[string]any{

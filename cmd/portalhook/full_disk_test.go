@@ -36,7 +36,7 @@ const fullKey = "full-disk-admin-key-0123456789"
 
 func newFullServer(t *testing.T) *fullServer {
 	t.Helper()
-	built, err := demoServer(t.Context(), streams{out: io.Discard, err: io.Discard}, t.TempDir(), fullKey)
+	built, err := demoServer(t.Context(), streams{out: io.Discard, err: io.Discard}, t.TempDir(), "", fullKey)
 	require.NoError(t, err)
 	f := &fullServer{server: built, url: built.url(), client: new(http.Client), released: make(chan struct{}), got: map[string]int{}}
 	f.client.Transport = &http.Transport{}

@@ -65,7 +65,7 @@ func start(ctx context.Context) (_ *server, err error) {
 	defer cancel()
 	data := filepath.Join(folder, "data")
 	initialise := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "--pgdata", data, "--username", superuser, "--no-sync",
-		"--encoding", "UTF8", "--no-locale", "--auth-local", "trust", "--auth-host", "scram-sha-256", "--pwfile", secret)
+		"--encoding", "UTF8", "--no-locale", "--auth-local", "trust", "--auth-host", "scram-sha-256", "--pwfile", secret) //nolint:gosec // names of our own
 	initialise.Dir, initialise.SysProcAttr = folder, &syscall.SysProcAttr{Credential: credential}
 	if out, err := initialise.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -79,7 +79,8 @@ func start(ctx context.Context) (_ *server, err error) {
 // launch runs the server and returns when it answers. Nothing that it holds outlives it, so nothing is brought to disk for good.
 func (s *server) launch(ctx context.Context, program, data string, credential *syscall.Credential) error {
 	log := new(bytes.Buffer)
-	command := exec.Command(program, "-D", data, "-p", s.port, "-k", s.folder, "-h", "127.0.0.1",
+	//nolint:gosec // names of our own
+	command := exec.CommandContext(context.WithoutCancel(ctx), program, "-D", data, "-p", s.port, "-k", s.folder, "-h", "127.0.0.1",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "autovacuum=on",
 		"-c", "max_wal_size=256MB", "-c", "log_min_messages=warning")
 	command.Dir, command.Stdout, command.Stderr = s.folder, log, log
@@ -117,7 +118,7 @@ func (s *server) stop() error {
 	if err := s.process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-s.ended // that it was told to end is no error
+	_ = <-s.ended // that it was told to end is no error
 	return os.RemoveAll(s.folder)
 }
 
