@@ -30,12 +30,25 @@ run: build ## serve on 127.0.0.1:8080 with portalhook.db here, local receivers a
 	./portalhook serve --allow-http --allow-target 127.0.0.0/8
 
 .PHONY: test
-test: browser ## every test
+test: browser postgres ## every test, on both databases
 	@npm view --prefer-offline --fetch-retries=0 --fetch-timeout=10000 @qlik/api version >/dev/null 2>&1 || \
 	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients, the verifiers of signatures in JavaScript, the console judged by axe-core (no npm here, or its registry does not answer)'
 	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	go vet ./...
 	go test -count=1 -timeout 30m ./...
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || exit 0; \
+	  echo 'the same of servers on PostgreSQL'; \
+	  PORTALHOOK_TEST_STORE=postgres go test -count=1 -timeout 30m -skip 'Console|Screenshots' ./cmd/portalhook
+
+# PostgreSQL is tested on a server of the tests' own: Debian's package, where it may be installed. Debian starts a server with it, which nobody needs.
+.PHONY: postgres
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get -q update && mkdir -p /etc/postgresql-common/createcluster.d && \
+	    echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/portalhook.conf && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends postgresql; } >/dev/null; \
+	} || echo 'LEFT OUT: everything on PostgreSQL (it is not installed, and may not be)'
 
 # The console is tested in Chromium: Debian's package, where it may be installed; else its tests say that they are left out.
 .PHONY: browser

@@ -32,7 +32,9 @@ func (d *Dispatcher) challengeLoop() {
 			return
 		case <-ticker.C:
 		}
-		d.repeatChallenges(due)
+		if d.leads() {
+			d.repeatChallenges(due)
+		}
 	}
 }
 

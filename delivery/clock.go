@@ -29,6 +29,12 @@ func NewClock() *Clock {
 	return newClock(func() time.Time { return time.Now().Round(0) }, func() time.Duration { return time.Since(began) })
 }
 
+// NewClockOf is a clock on another wall clock, such as one that several machines agree on.
+func NewClockOf(wall func() time.Time) *Clock {
+	began := time.Now()
+	return newClock(wall, func() time.Duration { return time.Since(began) })
+}
+
 func newClock(wall func() time.Time, mono func() time.Duration) *Clock {
 	c := &Clock{wall: wall, mono: mono}
 	c.first = wall().UnixNano() - int64(mono())

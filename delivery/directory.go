@@ -57,10 +57,12 @@ type Directory struct {
 	byID    sync.Map // webhookName to *entry
 	tenants sync.Map // uint32 to *triggers.Tenant
 
+	version int64 // of a store that others change: as of which everything was loaded
+
 	// announce says what is to be told of a change; set by the dispatcher before it starts.
 	announce func(before, after *triggers.Webhook) *Notice
-	// changed is called after a webhook has changed, with what it was before, removed after it has gone; set by the dispatcher before it
-	// starts.
+	// changed is called after a webhook has changed, with what it was before, which is nil when it was changed elsewhere; removed after it has
+	// gone; set by the dispatcher before it starts.
 	changed func(e *entry, before *triggers.Webhook)
 	removed func(*entry)
 }
@@ -100,6 +102,13 @@ func NewDirectory(ctx context.Context, config DirectoryConfig) (*Directory, erro
 	}
 	if err := d.store.ReviseWebhooks(ctx, d.legacyCloud); err != nil {
 		return nil, fmt.Errorf("bring webhooks up to date: %w", err)
+	}
+	if shared, ok := d.store.(SharedStore); ok {
+		now, err := shared.ChangesSince(ctx, 0)
+		if err != nil {
+			return nil, fmt.Errorf("load webhooks: %w", err)
+		}
+		d.version = now.Version
 	}
 	tenants, err := d.store.Tenants(ctx)
 	if err != nil {
@@ -225,6 +234,11 @@ func (d *Directory) update(
 	lock := d.lockOf(id)
 	lock.Lock()
 	defer lock.Unlock()
+	if d.version != 0 { // somebody else may have changed it a moment ago
+		if err := d.refresh(ctx, WebhookName{tenant, id}); err != nil {
+			return nil, err
+		}
+	}
 	e, err := d.find(tenant, id)
 	if err != nil {
 		return nil, err
@@ -244,17 +258,20 @@ func (d *Directory) update(
 	if err := d.store.UpdateWebhook(ctx, &w, d.limits); err != nil {
 		return nil, err
 	}
-	d.put(e, &w)
+	d.put(e, &w, false)
 	return &w, nil
 }
 
-// put makes a stored webhook the present one.
-func (d *Directory) put(e *entry, w *triggers.Webhook) {
+// put makes a stored webhook the present one. Elsewhere says that somebody else has changed it, who has told of that.
+func (d *Directory) put(e *entry, w *triggers.Webhook, elsewhere bool) {
 	before := e.webhook.Swap(w)
 	if listens(w) {
 		d.table.Put(w.Tenant, w.Key, w.Triggers)
 	} else {
 		d.table.Remove(w.Tenant, w.Key)
+	}
+	if elsewhere {
+		before = nil
 	}
 	d.changed(e, before)
 }
@@ -273,13 +290,18 @@ func (d *Directory) Delete(ctx context.Context, tenant uint32, id triggers.Webho
 	if err := d.store.DeleteWebhook(ctx, tenant, id); err != nil {
 		return err
 	}
-	key := e.webhook.Load().Key
-	e.gone.Store(true)
-	d.byID.Delete(webhookName{tenant, id})
-	d.byKey.set(key, nil)
-	d.table.Remove(tenant, key)
-	d.removed(e)
+	d.drop(e)
 	return nil
+}
+
+// drop forgets a webhook that is gone.
+func (d *Directory) drop(e *entry) {
+	w := e.webhook.Load()
+	e.gone.Store(true)
+	d.byID.Delete(webhookName{w.Tenant, w.ID})
+	d.byKey.set(w.Key, nil)
+	d.table.Remove(w.Tenant, w.Key)
+	d.removed(e)
 }
 
 // SaveTenant stores a tenant, sets its Key when it is new, and takes up what changed for its webhooks.
@@ -305,7 +327,7 @@ func (d *Directory) SaveTenant(ctx context.Context, tenant *triggers.Tenant) err
 			return fmt.Errorf("webhook %s: %w", w.ID, err)
 		}
 		if e := d.byKey.get(w.Key); e != nil {
-			d.put(e, fresh)
+			d.put(e, fresh, false)
 		}
 	}
 	return nil

@@ -51,6 +51,8 @@ type Config struct {
 	Catalog      *triggers.Catalog     // whose samples probes send; nil: triggers.Default()
 	// ProbeAfter is how long after a webhook was switched off its receiver is probed; each wait is twice the one before, up to 6 h. 0: 5 min.
 	ProbeAfter time.Duration
+	// Leads reports whether what is done once for all servers of a store is done here: probes and repeated challenges. Nil: always.
+	Leads func() bool
 }
 
 // Dispatcher accepts events and carries their deliveries. One of them is the whole of this package at work: Start it once, feed it by
@@ -89,6 +91,7 @@ type Dispatcher struct {
 	tail       Tail
 	catalog    *triggers.Catalog
 	probeAfter time.Duration
+	leads      func() bool
 
 	mu                sync.Mutex
 	shares            shares
@@ -135,6 +138,9 @@ func New(config Config) *Dispatcher {
 	}
 	if d.clock == nil {
 		d.clock = NewClock()
+	}
+	if d.leads = config.Leads; d.leads == nil {
+		d.leads = func() bool { return true }
 	}
 	if d.random == nil {
 		d.random = rand.Float64

@@ -26,7 +26,7 @@ func isExpected(err error) bool {
 // webhookChanged has waiting work looked at again: the webhook may be on now, or elsewhere.
 func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 	to := d.directory.targetOf(e)
-	if before.Enabled != to.webhook.Enabled {
+	if before != nil && before.Enabled != to.webhook.Enabled {
 		d.tellSoon() // what the change left to be told
 	}
 	d.probeSoon()

@@ -22,28 +22,28 @@ const (
 )
 
 // note writes the change that ctx carries into the present transaction; tenant is the one that is being changed.
-func (w *writer) note(ctx context.Context, tenant uint32) error {
+func (e *editor) note(ctx context.Context, tenant uint32) error {
 	change := delivery.ChangeIn(ctx)
 	if change == nil {
 		return nil
 	}
-	newest, err := w.db.integer(`SELECT max(id) FROM audit`)
+	newest, err := e.db.integer(`SELECT max(id) FROM audit`)
 	if err != nil {
 		return err
 	}
 	// Its own sequence: rows of the audit outlive those of events, and a clock that stepped back must not give a number twice.
-	id := max(triggers.ID(newest)+1, firstID(w.store.now().UnixMilli()))
-	return w.db.run(insertChange, int64(id), int64(tenant), change.KeyID, change.UserID, change.Action, change.Object, change.ObjectID,
+	id := max(triggers.ID(newest)+1, firstID(e.now().UnixMilli()))
+	return e.db.run(insertChange, int64(id), int64(tenant), change.KeyID, change.UserID, change.Action, change.Object, change.ObjectID,
 		textOrNull(change.Before), textOrNull(change.After), change.TraceID)
 }
 
 // auditLimit is the first id of the audit that retention leaves, where history before the time given is forgotten.
-func (w *writer) auditLimit(before int64) driver.Value {
-	return int64(firstID(min(before, w.store.now().Add(-auditKept).UnixMilli())))
+func (e *editor) auditLimit(before int64) driver.Value {
+	return int64(firstID(min(before, e.now().Add(-auditKept).UnixMilli())))
 }
 
 // Changes is a page of a tenant's audit.
-func (s *Store) Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error) {
+func (s *base) Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery.Change, error) {
 	var query strings.Builder
 	query.WriteString(selectChanges)
 	args := []any{q.Tenant}
@@ -65,7 +65,7 @@ func (s *Store) Changes(ctx context.Context, q delivery.ChangeQuery) ([]delivery
 	where(q.After != 0 && q.OldestFirst, "id > ?", int64(q.After))
 	where(q.After != 0 && !q.OldestFirst, "id < ?", int64(q.After))
 	var changes []delivery.Change
-	err := each(ctx, s.readers, query.String()+order, append(args, q.Limit), func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), query.String()+order, append(args, q.Limit), func(rows *sql.Rows) error {
 		var c delivery.Change
 		var before, after sql.NullString
 		err := rows.Scan(&c.ID, &c.Tenant, &c.KeyID, &c.UserID, &c.Action, &c.Object, &c.ObjectID, &before, &after, &c.TraceID)
@@ -89,12 +89,10 @@ func ceilMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli
 
 // AddChange writes a row of the audit by itself: of something that was done and changed nothing that is stored. Its Tenant is the one
 // it was done for.
-func (s *Store) AddChange(ctx context.Context, change *delivery.Change) error {
-	return s.write(ctx, func(w *writer) error {
-		err := w.db.transaction(func() error { return w.note(delivery.Audited(ctx, change), change.Tenant) })
-		if err != nil {
-			return fmt.Errorf("audit: %w", known(err))
-		}
-		return nil
-	})
+func (s *base) AddChange(ctx context.Context, change *delivery.Change) error {
+	err := s.edit(ctx, func(e *editor) error { return e.note(delivery.Audited(ctx, change), change.Tenant) })
+	if err != nil {
+		return fmt.Errorf("audit: %w", known(err))
+	}
+	return nil
 }

@@ -22,9 +22,9 @@ type source func(ctx context.Context, first, last triggers.ID, n int) (found, er
 
 // lookup reads what proposes events or deliveries: between two numbers, in one direction.
 type lookup struct {
-	store       *Store
-	tx          *sql.Tx
-	tail        []searchEntry // of the search index, as it was before tx began
+	store       *base
+	tx          querier
+	tail        searchTailReader // of the search index, as it was before tx began or as tx sees it
 	oldestFirst bool
 }
 
@@ -103,7 +103,7 @@ func (l *lookup) fixed(ctx context.Context, statement string, first, last trigge
 // byDay asks the tables of one day after another until there are enough.
 func (l *lookup) byDay(ctx context.Context, statement string, first, last triggers.ID, n int, more ...any) (found, error) {
 	var all found
-	for _, suffix := range l.store.calendar.suffixes(first, last, l.oldestFirst) {
+	for _, suffix := range l.store.tables.suffixes(first, last, l.oldestFirst) {
 		ids, err := l.column(ctx, statement, suffix, slices.Concat([]any{int64(first), int64(last)}, more, []any{n})...)
 		if err != nil {
 			return found{}, err
@@ -121,16 +121,20 @@ func (l *lookup) byDay(ctx context.Context, statement string, first, last trigge
 func (l *lookup) hashed(hash uint64) source {
 	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 		var all found
-		if !l.oldestFirst && l.inTail(&all, hash, first, last, n) {
-			return all, nil
+		if !l.oldestFirst {
+			if enough, err := l.inTail(ctx, &all, hash, first, last, n); enough || err != nil {
+				return all, err
+			}
 		}
-		for _, suffix := range l.store.calendar.suffixes(first, last, l.oldestFirst) {
+		for _, suffix := range l.store.tables.suffixes(first, last, l.oldestFirst) {
 			if err := l.inSegments(ctx, &all, suffix, hash, first, last, n); err != nil || all.covered != 0 {
 				return all, err
 			}
 		}
 		if l.oldestFirst {
-			l.inTail(&all, hash, first, last, n)
+			if _, err := l.inTail(ctx, &all, hash, first, last, n); err != nil {
+				return found{}, err
+			}
 		}
 		return all, nil
 	}
@@ -155,14 +159,18 @@ func (l *lookup) add(all *found, ids []triggers.ID, n int) (enough bool) {
 }
 
 // inTail adds what the tail has under the hash.
-func (l *lookup) inTail(all *found, hash uint64, first, last triggers.ID, n int) (enough bool) {
+func (l *lookup) inTail(ctx context.Context, all *found, hash uint64, first, last triggers.ID, n int) (enough bool, err error) {
+	tail, err := l.tail(ctx, l.tx)
+	if err != nil {
+		return false, err
+	}
 	var ids []triggers.ID
-	for _, e := range l.tail {
+	for _, e := range tail {
 		if e.hash == hash && e.event >= first && e.event <= last {
 			ids = append(ids, e.event)
 		}
 	}
-	return l.add(all, ids, n)
+	return l.add(all, ids, n), nil
 }
 
 // inSegments adds what the segments of a day have under the hash.

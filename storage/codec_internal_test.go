@@ -54,7 +54,7 @@ func TestMatchesComeBackWhole(t *testing.T) {
 				Interval: timeOf(rapid.Int64Range(0, 1<<42).Draw(t, "until")),
 			}
 		}
-		blob := appendMatches(nil, planned)
+		blob := matchesOf(planned)
 		require.Equal(t, len(planned), countMatches(blob))
 		got, err := parseMatches(blob)
 		require.NoError(t, err)
@@ -83,7 +83,7 @@ func FuzzParseAttempt(f *testing.F) {
 }
 
 func FuzzParseMatches(f *testing.F) {
-	f.Add(appendMatches(nil, []delivery.Planned{{Webhook: 1, Revision: 2, Trigger: 3}}))
+	f.Add(matchesOf([]delivery.Planned{{Webhook: 1, Revision: 2, Trigger: 3}}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f, 1})
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		if _, err := parseMatches(blob); err != nil {

@@ -69,8 +69,13 @@ func (c *conn) forget(gone func(suffix string) bool) {
 	}
 }
 
-// forDay gives a statement's text for the tables with the suffix.
-func forDay(text, suffix string) string { return strings.ReplaceAll(text, "$day", suffix) }
+// forDay gives a statement's text for the tables with the suffix; where there is none, days have no tables of their own.
+func forDay(text, suffix string) string {
+	if suffix == "" {
+		return strings.ReplaceAll(text, "_$day", "")
+	}
+	return strings.ReplaceAll(text, "$day", suffix)
+}
 
 // script runs statements without arguments that are not worth keeping.
 func (c *conn) script(text string) error {

@@ -84,6 +84,11 @@ type calendar struct {
 	days []int64
 }
 
+func (c *calendar) hold() (release func()) {
+	c.RLock()
+	return c.RUnlock
+}
+
 // suffix names the tables that hold an id.
 func (c *calendar) suffix(id triggers.ID) string {
 	day := dayOf(id)

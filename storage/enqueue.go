@@ -59,6 +59,7 @@ type seen struct {
 	digest  [16]byte
 	id      triggers.ID // 0 while its request may still be refused
 	matched int
+	counted bool // it is about to be stored (PostgreSQL)
 }
 
 // Enqueue implements delivery.Queue. Calls that come at the same time share a transaction; one that fails or conflicts does not
@@ -114,7 +115,7 @@ func (w *writer) accept(group []*enqueueRequest) error {
 	}
 	for _, r := range group {
 		r.refused = nil
-		if at, ok := w.conflict(r.batch); ok {
+		if at, ok := w.known.conflict(r.batch); ok {
 			r.refused = &delivery.ConflictError{Index: at}
 			continue
 		}
@@ -177,30 +178,33 @@ func (w *writer) lookUpDay(suffix string, wanted []driver.Value) error {
 	}, wanted...)
 }
 
+// knownEvents are the identities of stored events and of those of a group that is being stored.
+type knownEvents map[identity]seen
+
 // conflict looks for an event whose identity is known with other content, within the batch too. Else it notes the identities.
-func (w *writer) conflict(batch []delivery.Acceptance) (at int, found bool) {
+func (k knownEvents) conflict(batch []delivery.Acceptance) (at int, found bool) {
 	for i := range batch {
 		name := identityOf(&batch[i])
 		if name.IsZero() {
 			continue
 		}
-		before, known := w.known[name]
+		before, known := k[name]
 		switch {
 		case !known:
-			w.known[name] = seen{digest: batch[i].Digest}
+			k[name] = seen{digest: batch[i].Digest}
 		case before.digest != batch[i].Digest && !name.OfJob():
-			w.forgetNoted(batch[:i])
+			k.forget(batch[:i])
 			return i, true
 		}
 	}
 	return 0, false
 }
 
-// forgetNoted takes back what conflict noted of a batch that is refused.
-func (w *writer) forgetNoted(batch []delivery.Acceptance) {
+// forget takes back what conflict noted of a batch that is refused.
+func (k knownEvents) forget(batch []delivery.Acceptance) {
 	for i := range batch {
-		if name := identityOf(&batch[i]); !name.IsZero() && w.known[name].id == 0 {
-			delete(w.known, name)
+		if name := identityOf(&batch[i]); !name.IsZero() && k[name].id == 0 {
+			delete(k, name)
 		}
 	}
 }
@@ -245,7 +249,7 @@ func (w *writer) acceptOne(a *delivery.Acceptance, receipt *delivery.Receipt) er
 		return err
 	}
 	err = events.add(int64(id), int64(a.Tenant), a.Event.URI.String(), eventID, a.Event.Source, a.Event.Username, when, accepted,
-		digest, a.Body, appendMatches(nil, a.Planned), heardBy(a.Event))
+		digest, a.Body, matchesOf(a.Planned), heardBy(a.Event))
 	if err != nil {
 		return err
 	}
@@ -346,6 +350,11 @@ const (
 
 func (w *writer) fateOf(p *delivery.Planned) fate {
 	_, exists := w.webhooks[p.Webhook]
+	return fateOf(p, exists)
+}
+
+// fateOf says what becomes of a planned delivery; exists says whether its webhook does.
+func fateOf(p *delivery.Planned, exists bool) fate {
 	switch {
 	case p.State == delivery.Skipped:
 		return fateSkipped

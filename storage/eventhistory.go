@@ -12,9 +12,9 @@ import (
 )
 
 // Event is a tenant's event with its matches; triggers.ErrNotFound when there is none, or no more.
-func (s *Store) Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {
+func (s *base) Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error) {
 	var event *delivery.EventRecord
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		var matches []byte
 		var err error
 		if event, matches, err = s.findEvent(ctx, tx, tenant, id); err != nil {
@@ -33,12 +33,12 @@ func (s *Store) Event(ctx context.Context, tenant uint32, id triggers.ID) (*deli
 	return event, nil
 }
 
-func (s *Store) findEvent(ctx context.Context, tx *sql.Tx, tenant uint32, id triggers.ID) (e *delivery.EventRecord, matches []byte, err error) {
+func (s *base) findEvent(ctx context.Context, tx querier, tenant uint32, id triggers.ID) (e *delivery.EventRecord, matches []byte, err error) {
 	e = &delivery.EventRecord{ID: id, Tenant: tenant}
 	var eventID sql.NullString
 	var when, accepted int64
 	query := forDay(`SELECT uri, event_id, source, username, when_ms, accepted_ms, body, matches FROM event_$day WHERE id = ? AND tenant = ?`,
-		s.calendar.suffix(id))
+		s.tables.suffix(id))
 	err = tx.QueryRowContext(ctx, query, int64(id), tenant).
 		Scan(&e.URI, &eventID, &e.Source, &e.Username, &when, &accepted, &e.Body, &matches)
 	if errors.Is(err, sql.ErrNoRows) {

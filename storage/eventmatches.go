@@ -25,8 +25,8 @@ var missedStates = [...]delivery.State{delivery.Exhausted, delivery.Skipped, del
 
 // matched reads what became of the webhooks that one event matched. Deliveries made later, by a resend, are not among them.
 type matched struct {
-	store *Store
-	tx    *sql.Tx
+	store *base
+	tx    querier
 	event *delivery.EventRecord
 	list  []match
 	// ended are the deliveries that intervals' ends made of the event, by webhook: of each the first, since others are resends. Nil
@@ -34,7 +34,7 @@ type matched struct {
 	ended map[uint32]*recordRow
 }
 
-func (s *Store) newMatched(tx *sql.Tx, event *delivery.EventRecord, blob []byte) (*matched, error) {
+func (s *base) newMatched(tx querier, event *delivery.EventRecord, blob []byte) (*matched, error) {
 	list, err := parseMatches(blob)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (m *matched) findEnded(ctx context.Context) error {
 // isPlain reports whether every match has a delivery of its own: none waits for the end of an interval, and none has been forgotten with its
 // day.
 func (m *matched) isPlain() bool {
-	return m.store.calendar.suffix(m.event.ID) != kept && !slices.ContainsFunc(m.list, func(planned match) bool { return planned.until != 0 })
+	return m.store.tables.suffix(m.event.ID) != kept && !slices.ContainsFunc(m.list, func(planned match) bool { return planned.until != 0 })
 }
 
 // count is the summary of the event but for the matches that it shows.
@@ -174,7 +174,7 @@ func (m *matched) count(ctx context.Context) (*delivery.EventSummary, error) {
 		}
 	}
 	if delivered > 0 {
-		suffix := m.store.calendar.suffix(m.event.ID)
+		suffix := m.store.tables.suffix(m.event.ID)
 		first, last := m.bounds()
 		for _, state := range missedStates {
 			n := 0
@@ -219,7 +219,7 @@ func (m *matched) addListed(ctx context.Context, summary *delivery.EventSummary)
 		if summary.States[state] == 0 {
 			continue
 		}
-		query := forDay(listMissed, m.store.calendar.suffix(m.event.ID))
+		query := forDay(listMissed, m.store.tables.suffix(m.event.ID))
 		if err := add(query, m.event.Tenant, codeOf(state), first, first, last); err != nil {
 			return err
 		}
@@ -243,9 +243,9 @@ func (m *matched) addListed(ctx context.Context, summary *delivery.EventSummary)
 }
 
 // EventSummary is a tenant's event with the number of its matches and some of them; triggers.ErrNotFound when there is none, or no more.
-func (s *Store) EventSummary(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventSummary, error) {
+func (s *base) EventSummary(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventSummary, error) {
 	var summary *delivery.EventSummary
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		event, blob, err := s.findEvent(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -266,9 +266,9 @@ func (s *Store) EventSummary(ctx context.Context, tenant uint32, id triggers.ID)
 }
 
 // Matches is a page of the webhooks that an event matched; triggers.ErrNotFound when there is no such event, or no more.
-func (s *Store) Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.MatchPage, error) {
+func (s *base) Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.MatchPage, error) {
 	page := &delivery.MatchPage{}
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		event, blob, err := s.findEvent(ctx, tx, q.Tenant, q.Event)
 		if err != nil {
 			return err
@@ -287,8 +287,8 @@ func (s *Store) Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.M
 
 // Matched are the keys of the webhooks that an event matched, in the order of their places; triggers.ErrNotFound when there is no such event, or no
 // more.
-func (s *Store) Matched(ctx context.Context, tenant uint32, event triggers.ID) (webhooks []uint32, err error) {
-	err = s.view(ctx, func(tx *sql.Tx) error {
+func (s *base) Matched(ctx context.Context, tenant uint32, event triggers.ID) (webhooks []uint32, err error) {
+	err = s.view(ctx, func(tx querier) error {
 		_, blob, err := s.findEvent(ctx, tx, tenant, event)
 		if err != nil {
 			return err

@@ -34,60 +34,66 @@ func (w *writer) indexDelivery(h heard) {
 	tail := &w.store.search
 	tail.Lock()
 	defer tail.Unlock()
+	tail.entries, w.scratch = appendHeard(tail.entries, w.scratch, h)
+}
+
+// appendHeard adds the entries of a delivery.
+func appendHeard(entries []searchEntry, scratch []byte, h heard) ([]searchEntry, []byte) {
 	add := func(eventType string) {
 		var hash uint64
-		hash, w.scratch = searchHash(w.scratch, h.webhook, byHeard, eventType)
-		tail.entries = append(tail.entries, searchEntry{hash, h.id})
+		hash, scratch = searchHash(scratch, h.webhook, byHeard, eventType)
+		entries = append(entries, searchEntry{hash, h.id})
 	}
 	add(h.form)
 	if h.trigger != "" && h.trigger != h.form {
 		add(h.trigger)
 	}
+	return entries, scratch
 }
 
 // maxTexts bounds the revisions whose triggers the writer holds in memory.
 const maxTexts = 10_000
 
 // forgetTexts makes room for those that will be learned; not while what was learned is needed.
-func (w *writer) forgetTexts() {
-	if len(w.texts) > maxTexts {
-		clear(w.texts)
+func (e *editor) forgetTexts() {
+	if len(e.texts) > maxTexts {
+		clear(e.texts)
 	}
 }
 
 // learn reads the triggers of a revision, unless they are known.
-func (w *writer) learn(revision int64) error {
-	if _, known := w.texts[revision]; known {
+func (e *editor) learn(revision int64) error {
+	if _, known := e.texts[revision]; known {
 		return nil
 	}
 	var stored payload.Revision
-	err := w.db.each(`SELECT body FROM revision WHERE number = ?`, "", 1, func(row []driver.Value) error {
+	err := e.db.each(`SELECT body FROM revision WHERE number = ?`, "", 1, func(row []driver.Value) error {
 		return json.Unmarshal([]byte(textOf(row[0])), &stored)
 	}, revision)
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", revision, err)
 	}
-	w.texts[revision] = stored.Triggers
+	e.texts[revision] = stored.Triggers
 	return nil
 }
 
 // triggerOf is a revision's trigger that was learned, empty when it has none at the place.
-func (w *writer) triggerOf(revision int64, place uint8) string {
-	if texts := w.texts[revision]; int(place) < len(texts) {
+func (e *editor) triggerOf(revision int64, place uint8) string {
+	if texts := e.texts[revision]; int(place) < len(texts) {
 		return texts[place]
 	}
 	return ""
 }
 
 // heardOf reads what a delivery is found by, from its first event and its revision.
-func (w *writer) heardOf(id triggers.ID, l *lease) (heard, error) {
-	w.forgetTexts()
-	if err := w.learn(l.revision); err != nil {
+func (e *editor) heardOf(id triggers.ID, l *lease) (heard, error) {
+	e.forgetTexts()
+	if err := e.learn(l.revision); err != nil {
 		return heard{}, err
 	}
-	h := heard{id: id, webhook: l.webhook, trigger: w.triggerOf(l.revision, l.trigger)}
-	err := w.db.each(uriOfEvent, w.store.calendar.suffix(l.event), 1, func(row []driver.Value) error {
-		uri := w.store.uri(textOf(row[0]))
+	h := heard{id: id, webhook: l.webhook, trigger: e.triggerOf(l.revision, l.trigger)}
+	err := e.db.each(uriOfEvent, e.tables.suffix(l.event), 1, func(row []driver.Value) error {
+		uri := e.uri(textOf(row[0]))
 		h.form = uri.AnyForm()
 		return nil
 	}, int64(l.event))

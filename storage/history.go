@@ -42,7 +42,7 @@ func (r *recordRow) scan() []any {
 }
 
 // record is the summary of a row.
-func (s *Store) record(ctx context.Context, tx *sql.Tx, r *recordRow) (*delivery.Record, error) {
+func (s *base) record(ctx context.Context, tx querier, r *recordRow) (*delivery.Record, error) {
 	revision, err := s.revision(ctx, tx, r.revision)
 	if err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", triggers.ID(r.id).Delivery(), err)
@@ -65,9 +65,9 @@ func (s *Store) record(ctx context.Context, tx *sql.Tx, r *recordRow) (*delivery
 }
 
 // Delivery is a tenant's delivery with its revision, events and attempts; triggers.ErrNotFound when there is none, or no more.
-func (s *Store) Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
+func (s *base) Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.Record, error) {
 	var record *delivery.Record
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		row, err := s.findDelivery(ctx, tx, tenant, id)
 		if err != nil {
 			return err
@@ -91,10 +91,10 @@ func (s *Store) Delivery(ctx context.Context, tenant uint32, id triggers.ID) (*d
 	return record, nil
 }
 
-func (s *Store) findDelivery(ctx context.Context, tx *sql.Tx, tenant uint32, id triggers.ID) (*recordRow, error) {
+func (s *base) findDelivery(ctx context.Context, tx querier, tenant uint32, id triggers.ID) (*recordRow, error) {
 	row := new(recordRow)
 	into := append(row.scan(), &row.first)
-	err := tx.QueryRowContext(ctx, forDay(oneDelivery, s.calendar.suffix(id)), int64(id), tenant).Scan(into...)
+	err := tx.QueryRowContext(ctx, forDay(oneDelivery, s.tables.suffix(id)), int64(id), tenant).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = tx.QueryRowContext(ctx, oneOpen, int64(id), tenant).Scan(into...)
 	}
@@ -105,7 +105,7 @@ func (s *Store) findDelivery(ctx context.Context, tx *sql.Tx, tenant uint32, id 
 }
 
 // addEvents reads the events of a delivery.
-func (s *Store) addEvents(ctx context.Context, tx *sql.Tx, record *delivery.Record, members int) error {
+func (s *base) addEvents(ctx context.Context, tx querier, record *delivery.Record, members int) error {
 	ids, err := eventsOf(ctx, tx, record.ID, record.EventID, members)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *Store) addEvents(ctx context.Context, tx *sql.Tx, record *delivery.Reco
 }
 
 // addAttempts reads the attempts of a delivery; the first stands in its own row.
-func (s *Store) addAttempts(ctx context.Context, tx *sql.Tx, record *delivery.Record, first []byte) error {
+func (s *base) addAttempts(ctx context.Context, tx querier, record *delivery.Record, first []byte) error {
 	if len(first) == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (s *Store) addAttempts(ctx context.Context, tx *sql.Tx, record *delivery.Re
 	if record.Tries < 2 {
 		return nil
 	}
-	query := forDay(`SELECT body FROM attempt_$day WHERE delivery = ? ORDER BY number`, s.calendar.suffix(record.ID))
+	query := forDay(`SELECT body FROM attempt_$day WHERE delivery = ? ORDER BY number`, s.tables.suffix(record.ID))
 	return each(ctx, tx, query, []any{int64(record.ID)}, func(rows *sql.Rows) error {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {

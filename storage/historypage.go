@@ -52,10 +52,10 @@ type history struct {
 }
 
 // Deliveries is a page of a webhook's deliveries, open and ended.
-func (s *Store) Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
+func (s *base) Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error) {
 	look := newHistory(s, q)
 	var page *delivery.HistoryPage
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		look.tx = tx
 		var err error
 		page, err = look.page(ctx)
@@ -70,9 +70,9 @@ func (s *Store) Deliveries(ctx context.Context, q delivery.HistoryQuery) (*deliv
 	return page, nil
 }
 
-func newHistory(s *Store, q delivery.HistoryQuery) *history {
+func newHistory(s *base, q delivery.HistoryQuery) *history {
 	// The tail is taken before the database's state, as by Events.
-	h := &history{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: q.OldestFirst}, query: q, step: q.Limit}
+	h := &history{lookup: lookup{store: s, tail: s.newTail(), oldestFirst: q.OldestFirst}, query: q, step: q.Limit}
 	if q.EventType != "" {
 		h.step = firstHistoryStep
 	}
@@ -150,7 +150,7 @@ func (h *history) candidates(ctx context.Context, first, last triggers.ID) (foun
 		return h.owned(ctx, first, last, h.step)
 	}
 	// What was kept beyond its day is little, and in no search index.
-	oldest := h.store.calendar.oldest()
+	oldest := h.store.tables.oldest()
 	switch {
 	case last < oldest || h.oldestFirst && first < oldest:
 		batch, err := h.owned(ctx, first, min(last, oldest-1), h.step)
@@ -213,7 +213,7 @@ func (h *history) owned(ctx context.Context, first, last triggers.ID, n int) (fo
 		}
 	}
 	ended := 0
-	for _, suffix := range h.store.calendar.suffixes(first, last, h.oldestFirst) {
+	for _, suffix := range h.store.tables.suffixes(first, last, h.oldestFirst) {
 		for _, e := range h.ends {
 			ids, err := h.column(ctx, historyEnded, suffix, h.query.Webhook, e.state, e.tried, int64(first), int64(last), n)
 			if err != nil {
@@ -225,7 +225,7 @@ func (h *history) owned(ctx context.Context, first, last triggers.ID, n int) (fo
 			}
 		}
 		if ended >= n {
-			all.covered = h.nearer(all.covered, h.store.calendar.endOf(suffix, h.oldestFirst))
+			all.covered = h.nearer(all.covered, h.store.tables.endOf(suffix, h.oldestFirst))
 			break
 		}
 	}
@@ -272,7 +272,7 @@ func (h *history) isOfType(r *delivery.Record) bool {
 }
 
 // rows reads deliveries, wherever they lie.
-func (s *Store) rows(ctx context.Context, tx *sql.Tx, ids []triggers.ID) (map[triggers.ID]recordRow, error) {
+func (s *base) rows(ctx context.Context, tx querier, ids []triggers.ID) (map[triggers.ID]recordRow, error) {
 	rows := make(map[triggers.ID]recordRow, len(ids))
 	read := func(from *sql.Rows) error {
 		var row recordRow
@@ -290,10 +290,10 @@ func (s *Store) rows(ctx context.Context, tx *sql.Tx, ids []triggers.ID) (map[tr
 }
 
 // byTables are ids by the suffix of the tables they lie in.
-func (s *Store) byTables(ids []triggers.ID) map[string][]triggers.ID {
+func (s *base) byTables(ids []triggers.ID) map[string][]triggers.ID {
 	lie := make(map[string][]triggers.ID)
 	for _, id := range ids {
-		suffix := s.calendar.suffix(id)
+		suffix := s.tables.suffix(id)
 		lie[suffix] = append(lie[suffix], id)
 	}
 	return lie
@@ -349,8 +349,8 @@ func withDirection(query, direction string) string {
 }
 
 // uriOf is the URI of an event, empty when it is not stored.
-func (s *Store) uriOf(ctx context.Context, tx *sql.Tx, event triggers.ID) (uri string, err error) {
-	query := forDay(uriOfEvent, s.calendar.suffix(event))
+func (s *base) uriOf(ctx context.Context, tx querier, event triggers.ID) (uri string, err error) {
+	query := forDay(uriOfEvent, s.tables.suffix(event))
 	err = tx.QueryRowContext(ctx, query, int64(event)).Scan(&uri)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil

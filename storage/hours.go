@@ -162,7 +162,7 @@ func hoursOf(from, to time.Time) (first, after int64) {
 // Hourly lists the hours from the one of from until to in which a webhook of the tenant had attempts, the oldest first.
 func (s *Store) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
 	var list []delivery.HourCounts
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		first, after := hoursOf(from, to)
 		args := []any{first, after, webhook, tenant}
 		return each(ctx, tx, hoursOfWebhook, args, func(rows *sql.Rows) error {

@@ -76,7 +76,7 @@ func (w *writer) closeIntervals(now int64) (made int, more bool, err error) {
 	var told []heard
 	err = w.db.transaction(func() error {
 		told = told[:0]
-		if groups, more, err = w.closedGroups(now); err != nil {
+		if groups, more, err = closedGroups(w.db, now); err != nil {
 			return err
 		}
 		for i := range groups {
@@ -109,9 +109,9 @@ func (w *writer) closeIntervals(now int64) (made int, more bool, err error) {
 
 // closedGroups reads members of closed intervals. More is true when there are others; the last group, which may not be whole, is then left
 // to them.
-func (w *writer) closedGroups(now int64) (groups []group, more bool, err error) {
+func closedGroups(db statements, now int64) (groups []group, more bool, err error) {
 	rows := 0
-	err = w.db.each(intervalMembers, "", 8, func(row []driver.Value) error {
+	err = db.each(intervalMembers, "", 8, func(row []driver.Value) error {
 		rows++
 		until, webhook := integer(row[0]), uint32(integer(row[1])) //nolint:gosec // this and the following were written from such types
 		line, size := textOf(row[2]), int(integer(row[4]))

@@ -114,7 +114,7 @@ func (r *keyRing) add(id string, key []byte) error {
 
 // DeriveKey makes a key of 32 bytes from the key file: the same for the same purpose at every start and on every node that has the
 // file, another for another purpose, and another once a newer key stands in the file.
-func (s *Store) DeriveKey(purpose string) ([]byte, error) {
+func (s *base) DeriveKey(purpose string) ([]byte, error) {
 	keys, err := s.ring.derive(purpose)
 	if err != nil {
 		return nil, err

@@ -213,9 +213,9 @@ func (w *writer) linesOf(webhook uint32) (*lines, error) {
 }
 
 // lineOf names the line of a delivery by its first event, and how many rows name its events.
-func (w *writer) lineOf(event triggers.ID, members int) (name string, err error) {
-	err = w.db.each(thingOfEvent, w.store.calendar.suffix(event), 2, func(row []driver.Value) error {
-		uri := w.store.uri(textOf(row[0]))
+func (e *editor) lineOf(event triggers.ID, members int) (name string, err error) {
+	err = e.db.each(thingOfEvent, e.tables.suffix(event), 2, func(row []driver.Value) error {
+		uri := e.uri(textOf(row[0]))
 		if members > 0 {
 			name = delivery.TogetherOf(&uri)
 			return nil

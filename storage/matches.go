@@ -20,12 +20,12 @@ type match struct {
 	until    int64 // the end of the interval it waits for, in milliseconds since 1970; 0: it has a delivery of its own
 }
 
-// appendMatches writes their number, then webhook, revision, trigger and interval of each.
-func appendMatches(dst []byte, planned []delivery.Planned) []byte {
+// matchesOf writes their number, then webhook, revision, trigger and interval of each.
+func matchesOf(planned []delivery.Planned) []byte {
 	if len(planned) == 0 {
-		return dst
+		return nil
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(planned)))
+	dst := binary.AppendUvarint(nil, uint64(len(planned)))
 	for i := range planned {
 		p := &planned[i]
 		dst = binary.AppendUvarint(dst, uint64(p.Webhook))
@@ -39,7 +39,7 @@ func appendMatches(dst []byte, planned []delivery.Planned) []byte {
 // countMatches is their number.
 func countMatches(blob []byte) int {
 	n, _ := binary.Uvarint(blob)
-	return int(n) //nolint:gosec // written by appendMatches
+	return int(n) //nolint:gosec // written by matchesOf
 }
 
 func parseMatches(blob []byte) ([]match, error) {

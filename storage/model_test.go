@@ -13,6 +13,7 @@ import (
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
@@ -20,8 +21,35 @@ import (
 // draw ids by the same rule from the same clock, so that answers can be compared as they are.
 func TestSQLiteDoesAsTheQueueInMemory(t *testing.T) {
 	t.Parallel()
+	testDoesAsTheQueueInMemory(t, func(now func() time.Time) func() modelled {
+		config := storage.Config{Path: filepath.Join(t.TempDir(), "model.db"), Now: now}
+		return func() modelled { return open(t, config) }
+	})
+}
+
+// TestPostgresDoesAsTheQueueInMemory is the same of the other database.
+func TestPostgresDoesAsTheQueueInMemory(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("each history takes a database of its own")
+	}
+	testDoesAsTheQueueInMemory(t, func(now func() time.Time) func() modelled {
+		config := postgresConfig(t, now)
+		return func() modelled { return openPostgres(t, config) }
+	})
+}
+
+// modelled is a store that is held to the queue in memory.
+type modelled interface {
+	storagetest.Store
+	Close() error
+}
+
+// testDoesAsTheQueueInMemory tells a store and the queue in memory the same. Create makes a new store, and gives what opens it.
+func testDoesAsTheQueueInMemory(t *testing.T, create func(now func() time.Time) (open func() modelled)) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newModel(t, rt)
+		m := newModel(t, rt, create)
 		defer m.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":         m.compare,
@@ -45,8 +73,8 @@ type model struct {
 	*testing.T
 	rt      *rapid.T
 	clock   *deliverytest.Clock
-	config  storage.Config
-	real    *storage.Store
+	open    func() modelled
+	real    modelled
 	plain   *deliverytest.Queue
 	tenant  uint32
 	hooks   []*triggers.Webhook
@@ -56,11 +84,11 @@ type model struct {
 	claimed []delivery.Claimed
 }
 
-func newModel(t *testing.T, rt *rapid.T) *model {
+func newModel(t *testing.T, rt *rapid.T, create func(now func() time.Time) (open func() modelled)) *model {
 	t.Helper()
 	m := &model{T: t, rt: rt, clock: deliverytest.NewClock()}
-	m.config = storage.Config{Path: filepath.Join(t.TempDir(), "model.db"), Now: m.clock.Now}
-	m.real = open(t, m.config)
+	m.open = create(m.clock.Now)
+	m.real = m.open()
 	m.plain = deliverytest.NewQueue(m.clock.Now)
 	tenants, err := m.plain.Tenants(t.Context())
 	require.NoError(rt, err)
@@ -273,7 +301,7 @@ func (m *model) setClock(rt *rapid.T) {
 
 func (m *model) restart(rt *rapid.T) {
 	require.NoError(rt, m.real.Close())
-	m.real = open(m.T, m.config)
+	m.real = m.open()
 	m.plain.Restart()
 }
 

@@ -10,19 +10,20 @@ import (
 )
 
 const (
-	insertNotice = `INSERT OR IGNORE INTO notice (tenant, webhook, operation, name, at_ms, properties) VALUES (?, ?, ?, ?, ?, ?)`
-	oldNotices   = `SELECT id, tenant, webhook, operation, name, at_ms, properties FROM notice ORDER BY id LIMIT ?`
+	insertNotice = `INSERT INTO notice (tenant, webhook, operation, name, at_ms, properties) VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT (tenant, name) DO NOTHING`
+	oldNotices = `SELECT id, tenant, webhook, operation, name, at_ms, properties FROM notice ORDER BY id LIMIT ?`
 	// toldNotice deletes what the event with this name tells.
 	toldNotice   = `DELETE FROM notice WHERE tenant = ? AND name = ?`
 	forgetNotice = `DELETE FROM notice WHERE id = ?`
 )
 
 // keepNotice stores a notice, if there is one, in a transaction of the caller's. What is known by its name is told once.
-func (w *writer) keepNotice(n *delivery.Notice) error {
+func (e *editor) keepNotice(n *delivery.Notice) error {
 	if n == nil {
 		return nil
 	}
-	return w.db.run(insertNotice, int64(n.Tenant), n.Webhook[:], int64(n.Operation), n.Name, unixMilli(n.At), string(n.Properties))
+	return e.db.run(insertNotice, int64(n.Tenant), n.Webhook[:], int64(n.Operation), n.Name, unixMilli(n.At), string(n.Properties))
 }
 
 // noticeTold deletes the notice that an event tells, in the transaction that stores it.
@@ -34,9 +35,9 @@ func (w *writer) noticeTold(a *delivery.Acceptance) error {
 }
 
 // Notices implements delivery.Queue.
-func (s *Store) Notices(ctx context.Context, limit int) ([]delivery.Notice, error) {
+func (s *base) Notices(ctx context.Context, limit int) ([]delivery.Notice, error) {
 	var list []delivery.Notice
-	err := each(ctx, s.readers, oldNotices, []any{limit}, func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), oldNotices, []any{limit}, func(rows *sql.Rows) error {
 		var (
 			n          delivery.Notice
 			webhook    []byte
@@ -58,15 +59,17 @@ func (s *Store) Notices(ctx context.Context, limit int) ([]delivery.Notice, erro
 }
 
 // ForgetNotices implements delivery.Queue.
-func (s *Store) ForgetNotices(ctx context.Context, ids ...int64) error {
-	return s.write(ctx, func(w *writer) error {
-		return commitError(w.db.transaction(func() error {
-			for _, id := range ids {
-				if err := w.db.run(forgetNotice, id); err != nil {
-					return err
-				}
+func (s *base) ForgetNotices(ctx context.Context, ids ...int64) error {
+	err := s.edit(ctx, func(e *editor) error {
+		for _, id := range ids {
+			if err := e.db.run(forgetNotice, id); err != nil {
+				return err
 			}
-			return nil
-		}))
+		}
+		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("forget notices: %w", known(err))
+	}
+	return nil
 }

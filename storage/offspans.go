@@ -19,22 +19,22 @@ const (
 )
 
 // noteListening records, in the present transaction, whether events are matched for the webhook from now on.
-func (w *writer) noteListening(webhook *triggers.Webhook) error {
-	now, key := w.store.now().UnixMilli(), int64(webhook.Key)
+func (e *editor) noteListening(webhook *triggers.Webhook) error {
+	now, key := e.now().UnixMilli(), int64(webhook.Key)
 	if delivery.Listens(webhook) {
-		return w.db.run(endOffSpan, now, key)
+		return e.db.run(endOffSpan, now, key)
 	}
-	if err := w.db.run(beginOffSpan, key, now); err != nil {
+	if err := e.db.run(beginOffSpan, key, now); err != nil {
 		return err
 	}
 	// Within one millisecond it was switched on and off again.
-	return w.db.run(reopenOffSpan, key, now)
+	return e.db.run(reopenOffSpan, key, now)
 }
 
 // OffSpans implements delivery.RecoveryStore.
-func (s *Store) OffSpans(ctx context.Context, tenant, webhook uint32) ([]delivery.Span, error) {
+func (s *base) OffSpans(ctx context.Context, tenant, webhook uint32) ([]delivery.Span, error) {
 	var spans []delivery.Span
-	err := each(ctx, s.readers, offSpansOf, []any{webhook, tenant}, func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), offSpansOf, []any{webhook, tenant}, func(rows *sql.Rows) error {
 		var ms [2]int64
 		err := rows.Scan(&ms[0], &ms[1])
 		spans = append(spans, spanOf(ms))

@@ -46,7 +46,7 @@ func (s *Store) OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWork,
 		return nil
 	})
 	if err == nil && open.Waiting+open.Sending > 0 {
-		err = s.view(ctx, func(tx *sql.Tx) error {
+		err = s.view(ctx, func(tx querier) error {
 			id, err := s.oldest(ctx, tx, tenant)
 			if id != 0 {
 				open.Oldest = id.Time()
@@ -61,7 +61,7 @@ func (s *Store) OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWork,
 }
 
 // oldest is the tenant's oldest open delivery, 0 when there is none any more.
-func (s *Store) oldest(ctx context.Context, tx *sql.Tx, tenant uint32) (triggers.ID, error) {
+func (s *base) oldest(ctx context.Context, tx querier, tenant uint32) (triggers.ID, error) {
 	after, _ := s.oldestOpen.Load(tenant)
 	from, _ := after.(int64)
 	var id int64

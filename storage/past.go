@@ -41,11 +41,11 @@ func heardBy(ev *triggers.Event) driver.Value {
 }
 
 // pastRows reads events of the tenant, in the order of the ids; what is not stored, or not the tenant's, is left out.
-func (s *Store) pastRows(ctx context.Context, tx *sql.Tx, tenant uint32, ids []triggers.ID) ([]pastRow, error) {
+func (s *base) pastRows(ctx context.Context, tx querier, tenant uint32, ids []triggers.ID) ([]pastRow, error) {
 	found := make(map[triggers.ID]pastRow, len(ids))
 	byTable := make(map[string][]triggers.ID)
 	for _, id := range ids {
-		suffix := s.calendar.suffix(id)
+		suffix := s.tables.suffix(id)
 		byTable[suffix] = append(byTable[suffix], id)
 	}
 	for suffix, wanted := range byTable {
@@ -74,7 +74,7 @@ func (s *Store) pastRows(ctx context.Context, tx *sql.Tx, tenant uint32, ids []t
 	return rows, nil
 }
 
-func (s *Store) scanPast(rows *sql.Rows) (pastRow, error) {
+func (s *base) scanPast(rows *sql.Rows) (pastRow, error) {
 	var row pastRow
 	var id, accepted int64
 	var eventID, users sql.NullString
@@ -93,13 +93,13 @@ func (s *Store) scanPast(rows *sql.Rows) (pastRow, error) {
 }
 
 // EachPast implements delivery.PastStore, in steps between which days may be dropped.
-func (s *Store) EachPast(ctx context.Context, q delivery.PastQuery, visit func(*delivery.PastEvent)) (stopped triggers.ID, err error) {
+func (s *base) EachPast(ctx context.Context, q delivery.PastQuery, visit func(*delivery.PastEvent)) (stopped triggers.ID, err error) {
 	for looked := 0; ; {
 		// The tail is taken before the database's state, so that what moves from the one to the other meanwhile is seen.
-		look := search{lookup: lookup{store: s, tail: s.search.now()}, query: delivery.EventQuery{Tenant: q.Tenant}}
+		look := search{lookup: lookup{store: s, tail: s.newTail()}, query: delivery.EventQuery{Tenant: q.Tenant}}
 		first, last := bounds(delivery.HistoryQuery{From: q.From, To: q.To, After: stopped})
 		done := false
-		err := s.view(ctx, func(tx *sql.Tx) error {
+		err := s.view(ctx, func(tx querier) error {
 			look.tx = tx
 			batch, err := look.hearing(q.Triggers)(ctx, first, last, searchStep)
 			if err != nil {

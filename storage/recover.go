@@ -97,41 +97,50 @@ func recoveryOf(id int64, tenant, webhook uint32, state string, text []byte) (*d
 }
 
 // StartRecovery implements delivery.RecoveryStore. It sets ID, Until, Oldest and the times.
-func (s *Store) StartRecovery(ctx context.Context, r *delivery.Recovery) error {
-	err := s.write(ctx, func(w *writer) error {
-		started := *r
-		err := w.db.transaction(func() error {
-			if _, exists := w.webhooks[r.Webhook]; !exists {
-				return triggers.ErrNotFound
-			}
-			if err := w.noOpenRecovery(r.Webhook); err != nil {
-				return err
-			}
-			newest, err := w.db.integer(`SELECT max(id) FROM recovery`)
-			if err != nil {
-				return err
-			}
-			now := w.store.now()
-			started.ID = max(triggers.ID(newest)+1, firstID(now.UnixMilli()))
-			started.Until, started.Oldest = w.ids.next(), w.oldest()
-			started.CreatedAt, started.UpdatedAt = started.ID.Time().UTC(), timeOf(now.UnixMilli())
-			if change := delivery.ChangeIn(ctx); change != nil {
-				change.ObjectID = started.ID.Recovery()
-			}
-			if err := w.writeRecovery(&started, true); err != nil {
-				return err
-			}
-			return w.note(ctx, r.Tenant)
-		})
-		if err == nil {
-			*r = started
-		}
-		return knownRecovery(err)
+func (s *base) StartRecovery(ctx context.Context, r *delivery.Recovery) error {
+	var started delivery.Recovery
+	err := s.edit(ctx, func(e *editor) error {
+		started = *r
+		return e.startRecovery(ctx, &started)
 	})
 	if err != nil {
-		return fmt.Errorf("start recovery: %w", err)
+		return fmt.Errorf("start recovery: %w", knownRecovery(err))
 	}
+	*r = started
 	return nil
+}
+
+func (e *editor) startRecovery(ctx context.Context, r *delivery.Recovery) error {
+	exists, err := e.exists(r.Webhook)
+	if err == nil && !exists {
+		err = triggers.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.noOpenRecovery(r.Webhook); err != nil {
+		return err
+	}
+	newest, err := e.db.integer(`SELECT max(id) FROM recovery`)
+	if err != nil {
+		return err
+	}
+	now := e.now()
+	r.ID = max(triggers.ID(newest)+1, firstID(now.UnixMilli()))
+	if r.Until, err = e.nextID(); err != nil {
+		return err
+	}
+	if r.Oldest, err = e.oldestID(); err != nil {
+		return err
+	}
+	r.CreatedAt, r.UpdatedAt = r.ID.Time().UTC(), timeOf(now.UnixMilli())
+	if change := delivery.ChangeIn(ctx); change != nil {
+		change.ObjectID = r.ID.Recovery()
+	}
+	if err := e.writeRecovery(r, true); err != nil {
+		return err
+	}
+	return e.note(ctx, r.Tenant)
 }
 
 // oldest is the first event of the days that are kept.
@@ -151,60 +160,57 @@ func knownRecovery(err error) error {
 }
 
 // recovery is the first that a query gives, as the present transaction sees it; nil when there is none.
-func (w *writer) recovery(query string, args ...driver.Value) (found *delivery.Recovery, err error) {
-	err = w.db.each(query, "", recoveryColumnCount, func(row []driver.Value) (err error) {
+func (e *editor) recovery(query string, args ...driver.Value) (found *delivery.Recovery, err error) {
+	err = e.db.each(query, "", recoveryColumnCount, func(row []driver.Value) (err error) {
 		found, err = recoveryOf(integer(row[0]), uint32(integer(row[1])), uint32(integer(row[2])), textOf(row[3]), []byte(textOf(row[4]))) //nolint:gosec // written from such types
 		return err
 	}, args...)
 	return found, err
 }
 
-func (w *writer) noOpenRecovery(webhook uint32) error {
-	open, err := w.recovery(openRecovery, int64(webhook))
+func (e *editor) noOpenRecovery(webhook uint32) error {
+	open, err := e.recovery(openRecovery, int64(webhook))
 	if err == nil && open != nil {
 		err = delivery.ErrRecoveryOpen
 	}
 	return err
 }
 
-func (w *writer) writeRecovery(r *delivery.Recovery, fresh bool) error {
+func (e *editor) writeRecovery(r *delivery.Recovery, fresh bool) error {
 	body, err := recoveryJSON(r)
 	if err != nil {
 		return err
 	}
 	if fresh {
-		return w.db.run(insertRecovery, int64(r.ID), int64(r.Tenant), int64(r.Webhook), string(r.State), string(body))
+		return e.db.run(insertRecovery, int64(r.ID), int64(r.Tenant), int64(r.Webhook), string(r.State), string(body))
 	}
-	return w.db.run(updateRecovery, string(r.State), string(body), int64(r.ID))
+	return e.db.run(updateRecovery, string(r.State), string(body), int64(r.ID))
 }
 
 // ControlRecovery implements delivery.RecoveryStore.
-func (s *Store) ControlRecovery(ctx context.Context, c delivery.RecoveryControl) (*delivery.Recovery, error) {
+func (s *base) ControlRecovery(ctx context.Context, c delivery.RecoveryControl) (*delivery.Recovery, error) {
 	var controlled *delivery.Recovery
-	err := s.write(ctx, func(w *writer) error {
-		err := w.db.transaction(func() error {
-			r, err := w.recovery(oneRecovery, int64(c.ID))
-			if err == nil && (r == nil || r.Tenant != c.Tenant || r.Webhook != c.Webhook) {
-				err = triggers.ErrNotFound
-			}
-			if err != nil {
-				return err
-			}
-			if err := w.control(r, &c); err != nil {
-				return err
-			}
-			controlled = r
-			return w.note(ctx, c.Tenant)
-		})
-		return knownRecovery(err)
+	err := s.edit(ctx, func(e *editor) error {
+		r, err := e.recovery(oneRecovery, int64(c.ID))
+		if err == nil && (r == nil || r.Tenant != c.Tenant || r.Webhook != c.Webhook) {
+			err = triggers.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.control(r, &c); err != nil {
+			return err
+		}
+		controlled = r
+		return e.note(ctx, c.Tenant)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("recovery %s: %w", c.ID.Recovery(), err)
+		return nil, fmt.Errorf("recovery %s: %w", c.ID.Recovery(), knownRecovery(err))
 	}
 	return controlled, nil
 }
 
-func (w *writer) control(r *delivery.Recovery, c *delivery.RecoveryControl) error {
+func (e *editor) control(r *delivery.Recovery, c *delivery.RecoveryControl) error {
 	to := c.To
 	if to == delivery.RecoveryRunning && !r.Counts.Complete {
 		to = delivery.RecoveryCounting
@@ -215,7 +221,7 @@ func (w *writer) control(r *delivery.Recovery, c *delivery.RecoveryControl) erro
 	case r.Ended(), !r.Open() && to == delivery.RecoveryPaused:
 		return delivery.ErrRecoveryEnded
 	case !r.Open() && to != delivery.RecoveryCancelled:
-		if err := w.noOpenRecovery(r.Webhook); err != nil {
+		if err := e.noOpenRecovery(r.Webhook); err != nil {
 			return err
 		}
 	}
@@ -224,25 +230,25 @@ func (w *writer) control(r *delivery.Recovery, c *delivery.RecoveryControl) erro
 	if !r.Open() {
 		r.EndedAt = r.UpdatedAt
 	}
-	return w.writeRecovery(r, false)
+	return e.writeRecovery(r, false)
 }
 
 // cancelRecovery ends the recovery of a webhook that is being deleted.
-func (w *writer) cancelRecovery(webhook int64) error {
-	r, err := w.recovery(openRecovery, webhook)
+func (e *editor) cancelRecovery(webhook int64) error {
+	r, err := e.recovery(openRecovery, webhook)
 	if err != nil || r == nil {
 		return err
 	}
-	return w.control(r, &delivery.RecoveryControl{To: delivery.RecoveryCancelled, Reason: reasonDeleted, Now: w.store.now()})
+	return e.control(r, &delivery.RecoveryControl{To: delivery.RecoveryCancelled, Reason: reasonDeleted, Now: e.now()})
 }
 
 // OpenRecoveries implements delivery.RecoveryStore.
-func (s *Store) OpenRecoveries(ctx context.Context) ([]delivery.Recovery, error) {
+func (s *base) OpenRecoveries(ctx context.Context) ([]delivery.Recovery, error) {
 	return s.recoveries(ctx, openRecoveries)
 }
 
 // Recoveries implements delivery.RecoveryStore.
-func (s *Store) Recoveries(ctx context.Context, q delivery.RecoveryQuery) ([]delivery.Recovery, error) {
+func (s *base) Recoveries(ctx context.Context, q delivery.RecoveryQuery) ([]delivery.Recovery, error) {
 	first, last := bounds(delivery.HistoryQuery{OldestFirst: q.OldestFirst, After: q.After})
 	direction := "DESC"
 	if q.OldestFirst {
@@ -252,7 +258,7 @@ func (s *Store) Recoveries(ctx context.Context, q delivery.RecoveryQuery) ([]del
 }
 
 // Recovery implements delivery.RecoveryStore.
-func (s *Store) Recovery(ctx context.Context, tenant, webhook uint32, id triggers.ID) (*delivery.Recovery, error) {
+func (s *base) Recovery(ctx context.Context, tenant, webhook uint32, id triggers.ID) (*delivery.Recovery, error) {
 	found, err := s.recoveries(ctx, oneRecovery, int64(id))
 	if err == nil && (len(found) == 0 || found[0].Tenant != tenant || found[0].Webhook != webhook) {
 		err = triggers.ErrNotFound
@@ -263,9 +269,9 @@ func (s *Store) Recovery(ctx context.Context, tenant, webhook uint32, id trigger
 	return &found[0], nil
 }
 
-func (s *Store) recoveries(ctx context.Context, query string, args ...any) ([]delivery.Recovery, error) {
+func (s *base) recoveries(ctx context.Context, query string, args ...any) ([]delivery.Recovery, error) {
 	var list []delivery.Recovery
-	err := each(ctx, s.readers, query, args, func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), query, args, func(rows *sql.Rows) error {
 		var id int64
 		var tenant, webhook uint32
 		var state string

@@ -34,12 +34,12 @@ type finder struct {
 }
 
 // FindRecoverable implements delivery.RecoveryStore.
-func (s *Store) FindRecoverable(ctx context.Context, asked delivery.RecoverySearch) (delivery.RecoveryFound, error) {
+func (s *base) FindRecoverable(ctx context.Context, asked delivery.RecoverySearch) (delivery.RecoveryFound, error) {
 	f := finder{asked: &asked}
 	// The tail is taken before the database's state, so that what moves from the one to the other meanwhile is seen.
-	f.search = search{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: true}, query: delivery.EventQuery{Tenant: asked.Recovery.Tenant, OldestFirst: true}}
+	f.search = search{lookup: lookup{store: s, tail: s.newTail(), oldestFirst: true}, query: delivery.EventQuery{Tenant: asked.Recovery.Tenant, OldestFirst: true}}
 	f.answer.To = asked.After
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		f.tx = tx
 		return f.find(ctx)
 	})
@@ -230,12 +230,12 @@ func (f *finder) deliveries(ctx context.Context, event triggers.ID, matches []ma
 // or at the end of an interval. Days that were dropped left theirs among the kept.
 func (f *finder) ended(ctx context.Context, first, last triggers.ID, _ int) (found, error) {
 	var all found
-	for _, suffix := range f.store.calendar.suffixes(first, last, true) {
+	for _, suffix := range f.store.tables.suffixes(first, last, true) {
 		low, high := first, last
 		if day, err := dayOfSuffix(suffix); err == nil {
 			low, high = max(low, firstOf(day)), min(high, firstOf(day+1)-1)
-		} else if days := f.store.calendar.days; len(days) > 0 {
-			high = min(high, firstOf(days[0])-1)
+		} else if suffix == kept {
+			high = min(high, f.store.tables.oldest()-1)
 		}
 		if low > high {
 			continue

@@ -90,7 +90,7 @@ func (w *writer) resend(tenant uint32, old triggers.ID, now int64) (leased, erro
 }
 
 // sent finds what a delivery was made of, whether it is open or has ended.
-func (w *writer) sent(tenant uint32, id triggers.ID) (lease, error) {
+func (e *editor) sent(tenant uint32, id triggers.ID) (lease, error) {
 	l := lease{tenant: tenant, fence: 1}
 	found := false
 	read := func(row []driver.Value) error {
@@ -100,16 +100,17 @@ func (w *writer) sent(tenant uint32, id triggers.ID) (lease, error) {
 		found = true
 		return nil
 	}
-	if err := w.db.each(resendDelivery, w.store.calendar.suffix(id), resendColumns, read, int64(id), int64(tenant)); err != nil {
+	if err := e.db.each(resendDelivery, e.tables.suffix(id), resendColumns, read, int64(id), int64(tenant)); err != nil {
 		return lease{}, err
 	}
 	if !found {
-		if err := w.db.each(resendWork, "", resendColumns, read, int64(id), int64(tenant)); err != nil {
+		if err := e.db.each(resendWork, "", resendColumns, read, int64(id), int64(tenant)); err != nil {
 			return lease{}, err
 		}
 	}
-	if _, exists := w.webhooks[l.webhook]; !found || !exists {
-		return lease{}, triggers.ErrNotFound
+	exists, err := e.exists(l.webhook)
+	if err == nil && (!found || !exists) {
+		err = triggers.ErrNotFound
 	}
-	return l, nil
+	return l, err
 }

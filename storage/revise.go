@@ -23,18 +23,18 @@ func (s *Store) ReviseWebhooks(ctx context.Context, legacyCloud bool) error {
 	})
 }
 
-func (w *writer) reviseOutdated() error {
-	outdated, err := w.outdated()
+func (e *editor) reviseOutdated() error {
+	outdated, err := e.outdated()
 	if err != nil {
 		return err
 	}
 	for i := range outdated {
 		webhook := outdated[i].webhook
-		revision, err := w.revise(webhook, outdated[i].tenant)
+		revision, err := e.revise(webhook, outdated[i].tenant)
 		if err != nil {
 			return fmt.Errorf("webhook %s: %w", webhook.ID, err)
 		}
-		if err := w.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, int64(webhook.Key)); err != nil {
+		if err := e.db.run(presentRevision, revision, int64(webhook.Key)); err != nil {
 			return err
 		}
 	}
@@ -47,23 +47,23 @@ type outdatedWebhook struct {
 }
 
 // outdated finds the webhooks whose revision is not what it would be now. Only these are held in memory.
-func (w *writer) outdated() ([]outdatedWebhook, error) {
+func (e *editor) outdated() ([]outdatedWebhook, error) {
 	var found []outdatedWebhook
 	tenants := make(map[uint32]*triggers.Tenant)
-	const query = `SELECT ` + webhookColumns + `, body FROM webhook JOIN (SELECT number, body FROM revision) ON number = webhook.revision ORDER BY key`
-	err := w.db.each(query, "", webhookColumnCount+1, func(values []driver.Value) error {
-		webhook, err := w.store.webhookOf(rowOfValues(values))
+	const query = `SELECT ` + webhookColumns + `, body FROM webhook JOIN (SELECT number, body FROM revision) AS present ON number = webhook.revision ORDER BY key`
+	err := e.db.each(query, "", webhookColumnCount+1, func(values []driver.Value) error {
+		webhook, err := e.webhookOf(rowOfValues(values))
 		if err != nil {
 			return err
 		}
 		tenant, ok := tenants[webhook.Tenant]
 		if !ok {
-			if tenant, err = w.tenant(webhook.Tenant); err != nil {
+			if tenant, err = e.tenant(webhook.Tenant); err != nil {
 				return err
 			}
 			tenants[webhook.Tenant] = tenant
 		}
-		late, err := differs(textOf(values[webhookColumnCount]), delivery.RevisionOf(webhook, tenant, w.legacyCloud))
+		late, err := differs(textOf(values[webhookColumnCount]), delivery.RevisionOf(webhook, tenant, e.legacyCloud))
 		if err != nil {
 			return fmt.Errorf("webhook %s: %w", webhook.ID, err)
 		}

@@ -25,11 +25,11 @@ type search struct {
 }
 
 // Events is a page of a tenant's events. Each way to search has an index that proposes events, and those are looked at one by one.
-func (s *Store) Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error) {
+func (s *base) Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error) {
 	// The tail is taken before the database's state, so that what moves from the one to the other meanwhile is seen.
-	look := search{lookup: lookup{store: s, tail: s.search.now(), oldestFirst: q.OldestFirst}, query: q}
+	look := search{lookup: lookup{store: s, tail: s.newTail(), oldestFirst: q.OldestFirst}, query: q}
 	var page *delivery.EventPage
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		look.tx = tx
 		var err error
 		page, err = look.page(ctx)
@@ -196,7 +196,7 @@ func (l *search) named(ctx context.Context, first, last triggers.ID, _ int) (fou
 func (l *search) missed(state delivery.State) source {
 	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 		var all found
-		for _, suffix := range l.store.calendar.suffixes(first, last, l.query.OldestFirst) {
+		for _, suffix := range l.store.tables.suffixes(first, last, l.query.OldestFirst) {
 			low, high := first, last
 			if day, err := dayOfSuffix(suffix); err == nil {
 				low, high = max(low, firstOf(day)), min(high, firstOf(day+1)-1)

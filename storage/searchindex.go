@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
@@ -58,11 +59,12 @@ type searchTail struct {
 	sealAt  int // the number of entries at which the next segment is written
 }
 
-// now is the entries as they stand.
-func (t *searchTail) now() []searchEntry {
-	t.Lock()
-	defer t.Unlock()
-	return t.entries
+// readTail takes the entries as they stand.
+func (s *Store) readTail() searchTailReader {
+	s.search.Lock()
+	defer s.search.Unlock()
+	entries := s.search.entries
+	return func(context.Context, querier) ([]searchEntry, error) { return entries, nil }
 }
 
 // searchKind is what a hash is of. Stored hashes depend on the values: they are never changed.
@@ -114,21 +116,27 @@ func (w *writer) index(e indexed) {
 	tail := &w.store.search
 	tail.Lock()
 	defer tail.Unlock()
+	tail.entries, w.scratch = appendEvent(tail.entries, w.scratch, e)
+}
+
+// appendEvent adds the entries of an event. Scratch is room that can be used again.
+func appendEvent(entries []searchEntry, scratch []byte, e indexed) ([]searchEntry, []byte) {
 	add := func(hash uint64, used []byte) {
-		w.scratch = used
-		tail.entries = append(tail.entries, searchEntry{hash, e.id})
+		scratch = used
+		entries = append(entries, searchEntry{hash, e.id})
 	}
-	add(uriHash(w.scratch, e.tenant, byOperation, e.uri))
+	add(uriHash(scratch, e.tenant, byOperation, e.uri))
 	if e.uri.Key() != "" {
-		add(uriHash(w.scratch, e.tenant, byThing, e.uri))
-		add(uriHash(w.scratch, e.tenant, byURI, e.uri))
+		add(uriHash(scratch, e.tenant, byThing, e.uri))
+		add(uriHash(scratch, e.tenant, byURI, e.uri))
 	}
 	if e.username != "" {
-		add(searchHash(w.scratch, e.tenant, byUsername, triggers.Fold(e.username)))
+		add(searchHash(scratch, e.tenant, byUsername, triggers.Fold(e.username)))
 	}
 	if e.unmatched {
-		add(searchHash(w.scratch, e.tenant, byUnmatched))
+		add(searchHash(scratch, e.tenant, byUnmatched))
 	}
+	return entries, scratch
 }
 
 // sealDue writes segments while the tail is long, or reaches back to an earlier day. One that cannot be written stays in memory and
@@ -184,18 +192,6 @@ func (w *writer) writeSegment(entries []searchEntry, suffix string) error {
 	}
 	number++
 	first, last := entries[0].event, entries[len(entries)-1].event
-	var bodies [searchBuckets][]byte
-	var before [searchBuckets]triggers.ID
-	for _, e := range entries {
-		bucket := bucketOf(e.hash)
-		if bodies[bucket] == nil {
-			bodies[bucket] = make([]byte, 0, 8*len(entries)/searchBuckets)
-			before[bucket] = first
-		}
-		bodies[bucket] = binary.LittleEndian.AppendUint32(bodies[bucket], uint32(e.hash))     //nolint:gosec // its lower half
-		bodies[bucket] = binary.AppendUvarint(bodies[bucket], uint64(e.event-before[bucket])) //nolint:gosec // they rise
-		before[bucket] = e.event
-	}
 	rows, err := w.db.insert(insertSearch, suffix, 4)
 	if err != nil {
 		return err
@@ -203,7 +199,7 @@ func (w *writer) writeSegment(entries []searchEntry, suffix string) error {
 	if err := rows.add(number, int64(first), int64(last), []byte{}); err != nil {
 		return err
 	}
-	for bucket, body := range bodies {
+	for bucket, body := range segmentBodies(entries) {
 		if body != nil {
 			if err := rows.add(segmentRow(bucket, number), int64(first), int64(last), body); err != nil {
 				return err
@@ -211,6 +207,22 @@ func (w *writer) writeSegment(entries []searchEntry, suffix string) error {
 		}
 	}
 	return nil
+}
+
+// segmentBodies are the rows of a segment, nil for buckets without an entry.
+func segmentBodies(entries []searchEntry) (bodies [searchBuckets][]byte) {
+	var before [searchBuckets]triggers.ID
+	for _, e := range entries {
+		bucket := bucketOf(e.hash)
+		if bodies[bucket] == nil {
+			bodies[bucket] = make([]byte, 0, 8*len(entries)/searchBuckets)
+			before[bucket] = entries[0].event
+		}
+		bodies[bucket] = binary.LittleEndian.AppendUint32(bodies[bucket], uint32(e.hash))     //nolint:gosec // its lower half
+		bodies[bucket] = binary.AppendUvarint(bodies[bucket], uint64(e.event-before[bucket])) //nolint:gosec // they rise
+		before[bucket] = e.event
+	}
+	return bodies
 }
 
 func bucketOf(hash uint64) int { return int(hash >> 56) }

@@ -94,7 +94,7 @@ func (s *Store) open(ctx context.Context, config Config) error {
 	}
 	s.writer = w
 	s.running.Go(w.run)
-	return s.checkSecrets(ctx, config)
+	return s.checkSecrets(ctx, config, s.UpdateWebhook)
 }
 
 // migrateInAnyOrder takes migrations of lower numbers than the store has: those that are written side by side come together in any order.
@@ -137,7 +137,7 @@ func (s *Store) keyRing(ctx context.Context, config Config) (*keyRing, error) {
 		return ring, err
 	}
 	var secrets int
-	if err := s.readers.QueryRowContext(ctx, `SELECT count(*) FROM webhook WHERE secrets IS NOT NULL`).Scan(&secrets); err != nil {
+	if err := s.direct().QueryRowContext(ctx, `SELECT count(*) FROM webhook WHERE secrets IS NOT NULL`).Scan(&secrets); err != nil {
 		return nil, err
 	}
 	if secrets > 0 && !config.ForgetSecrets {

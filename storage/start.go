@@ -10,12 +10,18 @@ import (
 )
 
 func newWriter(s *Store, db *conn) *writer {
-	return &writer{
+	w := &writer{
 		store: s, db: db, ids: sequence{now: s.now}, leases: make(map[triggers.ID]lease), turns: newTurns(),
 		webhooks: make(map[uint32]struct{}), hours: make(map[hourKey]*hourRow), tenantHours: make(map[hourKey]*tenantHourRow),
-		open: make(map[uint32]int64), known: make(map[identity]seen),
-		texts: make(map[int64][]string), ordered: make(map[uint32]*lines), ailing: make(map[uint32]delivery.Health),
+		open: make(map[uint32]int64), known: make(knownEvents),
+		ordered: make(map[uint32]*lines), ailing: make(map[uint32]delivery.Health),
 	}
+	w.editor = editor{
+		base: &s.base, db: db, texts: make(map[int64][]string),
+		nextID:   func() (triggers.ID, error) { return w.ids.next(), nil },
+		oldestID: func() (triggers.ID, error) { return w.oldest(), nil },
+	}
+	return w
 }
 
 // newest is the highest id that was ever drawn, as far as rows tell. An event's deliveries follow it without a gap, those that are

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,31 +12,18 @@ import (
 	"time"
 
 	"portalhook/delivery"
-	"portalhook/payload"
 	"portalhook/triggers"
 )
 
 // Store is one database. All its methods may be called at the same time.
 type Store struct {
-	path    string
-	catalog *triggers.Catalog
-	now     func() time.Time
-	log     *slog.Logger
-
+	base
+	path     string
 	lock     *lock
-	ring     *keyRing
-	readers  *sql.DB
 	calendar calendar
 	search   searchTail
 	openWork atomic.Int64
 	health   healthBook
-	// oldestOpen is the id of each tenant's oldest open delivery as it was found last: none is older.
-	oldestOpen sync.Map
-
-	revisions struct {
-		sync.Mutex
-		byNumber map[int64]*payload.Revision
-	}
 
 	copying sync.Mutex    // held while a copy of the store is made and read
 	closing chan struct{} // closed when Close begins
@@ -60,6 +46,8 @@ var (
 type Config struct {
 	// Path is the database file; beside it SQLite keeps files ending in -wal and -shm, and we one ending in .lock.
 	Path string
+	// URL is the database of OpenPostgres: postgres://user:password@host:port/database. Parameters behind ? are those of libpq.
+	URL string
 	// KeyFile holds the keys that secrets are sealed under; empty: beside the database, its name ending in .key. It is made for a
 	// store without secrets.
 	KeyFile string
@@ -71,6 +59,8 @@ type Config struct {
 	Log           *slog.Logger      // nil: silent
 	// Own tells the audit of webhooks that are switched off as the store opens; nil: the audit has no such rows.
 	Own delivery.Teller
+
+	observe func(statement string) // told every statement that goes to PostgreSQL; nil: nobody is
 }
 
 func (c Config) withDefaults() Config {
@@ -87,11 +77,10 @@ func (c Config) withDefaults() Config {
 }
 
 func newStore(config Config, path string) *Store {
-	s := &Store{
-		path: path, catalog: config.Catalog, now: config.Now, log: config.Log, requests: make(chan request, requestQueue),
-		closing: make(chan struct{}),
-	}
-	s.revisions.byNumber = make(map[int64]*payload.Revision)
+	s := &Store{path: path, requests: make(chan request, requestQueue), closing: make(chan struct{})}
+	s.init(config)
+	s.bind = func(text string) string { return text }
+	s.tables, s.newTail, s.edit, s.sorts = &s.calendar, s.readTail, s.editAlone, sortColumns
 	s.health.byWebhook = make(map[uint32]delivery.Health)
 	return s
 }
@@ -130,16 +119,6 @@ func (s *Store) abandon() error {
 		err = errors.Join(err, s.writer.db.close())
 	}
 	return errors.Join(err, s.lock.release())
-}
-
-// SessionKeys seal the console's sessions, the newest first. They are derived from the key file, so they are the same on every node
-// that has it, and sessions outlive a restart.
-func (s *Store) SessionKeys() ([][]byte, error) {
-	keys, err := s.ring.derive("portalhook console session")
-	if err != nil {
-		return nil, fmt.Errorf("derive session keys: %w", err)
-	}
-	return keys, nil
 }
 
 // Ping reports whether the store can be written and read.

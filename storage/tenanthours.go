@@ -113,7 +113,7 @@ func (w *writer) forgetTenantHours() {
 func (s *Store) TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error) {
 	var list []delivery.TenantHour
 	first, after := hoursOf(from, to)
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		return each(ctx, tx, tenantHoursBetween, []any{tenant, first, after}, func(rows *sql.Rows) error {
 			var h delivery.TenantHour
 			var hour, took int64

@@ -13,10 +13,10 @@ import (
 )
 
 // Tenants lists the tenants in the order of their keys.
-func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
+func (s *base) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
 	const query = `SELECT key, name, portal_id, portal_url, server_url, created_ms, settings FROM tenant ORDER BY key`
 	var tenants []triggers.Tenant
-	err := each(ctx, s.readers, query, nil, func(rows *sql.Rows) error {
+	err := each(ctx, s.direct(), query, nil, func(rows *sql.Rows) error {
 		var t triggers.Tenant
 		var created int64
 		var settings []byte
@@ -37,30 +37,29 @@ func (s *Store) Tenants(ctx context.Context) ([]triggers.Tenant, error) {
 // SaveTenant adds a tenant, drawing its Key, or changes the one with its Key, and cuts its date to milliseconds. When payloads
 // tell otherwise of it, its webhooks have new revisions, in the same transaction. The error is a *triggers.FieldError when another tenant has
 // its name or portal id, and triggers.ErrNotFound when there is none with its key.
-func (s *Store) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
+func (s *base) SaveTenant(ctx context.Context, tenant *triggers.Tenant) error {
 	tenant.CreatedAt = timeOf(unixMilli(tenant.CreatedAt))
-	return s.write(ctx, func(w *writer) error {
-		saved := *tenant
-		err := w.db.transaction(func() error {
-			if err := w.saveTenant(&saved); err != nil {
-				return err
-			}
-			return w.note(ctx, saved.Key)
-		})
-		if err != nil {
-			return fmt.Errorf("tenant %s: %w", tenant.Name, known(err))
+	var saved triggers.Tenant
+	err := s.edit(ctx, func(e *editor) error {
+		saved = *tenant
+		if err := e.saveTenant(&saved); err != nil {
+			return err
 		}
-		*tenant = saved
-		return nil
+		return e.note(ctx, saved.Key)
 	})
+	if err != nil {
+		return fmt.Errorf("tenant %s: %w", tenant.Name, known(err))
+	}
+	*tenant = saved
+	return nil
 }
 
-func (w *writer) saveTenant(t *triggers.Tenant) error {
+func (e *editor) saveTenant(t *triggers.Tenant) error {
 	for _, unique := range [...]struct{ field, query, value string }{
 		{"name", `SELECT key FROM tenant WHERE name = ? AND key <> ?`, t.Name},
 		{"portalId", `SELECT key FROM tenant WHERE portal_id = ? AND key <> ?`, t.PortalID},
 	} {
-		other, err := w.db.integer(unique.query, unique.value, int64(t.Key))
+		other, err := e.db.integer(unique.query, unique.value, int64(t.Key))
 		if err != nil {
 			return err
 		}
@@ -73,33 +72,29 @@ func (w *writer) saveTenant(t *triggers.Tenant) error {
 		return err
 	}
 	if t.Key == 0 {
-		err := w.db.run(`INSERT INTO tenant (name, portal_id, portal_url, server_url, created_ms, settings) VALUES (?, ?, ?, ?, ?, ?)`,
+		key, err := e.db.integer(`INSERT INTO tenant (name, portal_id, portal_url, server_url, created_ms, settings) VALUES (?, ?, ?, ?, ?, ?) RETURNING key`,
 			t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), settings)
-		if err != nil {
-			return err
-		}
-		key, err := w.db.integer(`SELECT last_insert_rowid()`)
 		t.Key = uint32(key) //nolint:gosec // fewer than four billion tenants are ever made
 		return err
 	}
-	before, err := w.tenant(t.Key)
+	before, err := e.tenant(t.Key)
 	if err != nil {
 		return err
 	}
-	err = w.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ?, settings = ? WHERE key = ?`,
+	err = e.db.run(`UPDATE tenant SET name = ?, portal_id = ?, portal_url = ?, server_url = ?, created_ms = ?, settings = ? WHERE key = ?`,
 		t.Name, t.PortalID, t.PortalURL, t.ServerURL, unixMilli(t.CreatedAt), settings, int64(t.Key))
 	if err != nil || !delivery.TellsOtherwise(before, t) {
 		return err
 	}
-	return w.reviseAll(t)
+	return e.reviseAll(t)
 }
 
 // reviseAll gives every webhook of the tenant a new revision.
-func (w *writer) reviseAll(t *triggers.Tenant) error {
+func (e *editor) reviseAll(t *triggers.Tenant) error {
 	var webhooks []*triggers.Webhook
-	err := w.db.each(`SELECT `+webhookColumns+` FROM webhook WHERE tenant = ? ORDER BY key`, "", webhookColumnCount,
+	err := e.db.each(`SELECT `+webhookColumns+` FROM webhook WHERE tenant = ? ORDER BY key`, "", webhookColumnCount,
 		func(values []driver.Value) error {
-			webhook, err := w.store.webhookOf(rowOfValues(values))
+			webhook, err := e.webhookOf(rowOfValues(values))
 			webhooks = append(webhooks, webhook)
 			return err
 		}, int64(t.Key))
@@ -107,11 +102,11 @@ func (w *writer) reviseAll(t *triggers.Tenant) error {
 		return err
 	}
 	for _, webhook := range webhooks {
-		revision, err := w.revise(webhook, t)
+		revision, err := e.revise(webhook, t)
 		if err != nil {
 			return err
 		}
-		if err := w.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, int64(webhook.Key)); err != nil {
+		if err := e.db.run(presentRevision, revision, int64(webhook.Key)); err != nil {
 			return err
 		}
 	}
@@ -119,9 +114,9 @@ func (w *writer) reviseAll(t *triggers.Tenant) error {
 }
 
 // tenant is the tenant with the key, as the present transaction sees it; triggers.ErrNotFound when there is none.
-func (w *writer) tenant(key uint32) (*triggers.Tenant, error) {
+func (e *editor) tenant(key uint32) (*triggers.Tenant, error) {
 	t := &triggers.Tenant{}
-	err := w.db.each(`SELECT name, portal_id, portal_url, server_url, created_ms, settings FROM tenant WHERE key = ?`, "", 6,
+	err := e.db.each(`SELECT name, portal_id, portal_url, server_url, created_ms, settings FROM tenant WHERE key = ?`, "", 6,
 		func(values []driver.Value) error {
 			t.Key, t.Name, t.PortalID = key, textOf(values[0]), textOf(values[1])
 			t.PortalURL, t.ServerURL, t.CreatedAt = textOf(values[2]), textOf(values[3]), timeOf(integer(values[4]))

@@ -36,9 +36,9 @@ const (
 func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
 	var list []delivery.WebhookTotal
 	first, after := hoursOf(from, to)
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		return each(ctx, tx, totalsOfTenant, []any{first, after, tenant}, func(rows *sql.Rows) error {
-			total, err := scanTotal(rows)
+			total, err := scanTotal(rows.Scan)
 			list = append(list, total)
 			return err
 		})
@@ -49,10 +49,10 @@ func (s *Store) WebhookTotals(ctx context.Context, tenant uint32, from, to time.
 	return list, nil
 }
 
-func scanTotal(rows *sql.Rows) (delivery.WebhookTotal, error) {
+func scanTotal(scan func(...any) error) (delivery.WebhookTotal, error) {
 	var t delivery.WebhookTotal
 	var took int64
-	err := rows.Scan(&t.Webhook, &t.Attempts, &t.Succeeded, &t.Failed, &t.Exhausted, &took)
+	err := scan(&t.Webhook, &t.Attempts, &t.Succeeded, &t.Failed, &t.Exhausted, &took)
 	t.Took = microseconds(took)
 	return t, err
 }
@@ -73,9 +73,9 @@ func (s *Store) Summaries(ctx context.Context, webhooks []uint32, since, now tim
 	for i, key := range webhooks {
 		list[i].Webhook, places[key] = key, i
 	}
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		err := eachHour(ctx, tx, totalsOfHours, webhooks, since, now, func(rows *sql.Rows) error {
-			total, err := scanTotal(rows)
+			total, err := scanTotal(rows.Scan)
 			list[places[total.Webhook]].Counts = total.HourCounts
 			return err
 		})
@@ -103,7 +103,7 @@ func (s *Store) Summaries(ctx context.Context, webhooks []uint32, since, now tim
 }
 
 // eachHour runs a statement about the hours from the one of from until to of some webhooks.
-func eachHour(ctx context.Context, tx *sql.Tx, statement string, webhooks []uint32, from, to time.Time, row func(rows *sql.Rows) error) error {
+func eachHour(ctx context.Context, tx querier, statement string, webhooks []uint32, from, to time.Time, row func(rows *sql.Rows) error) error {
 	if len(webhooks) == 0 {
 		return nil
 	}

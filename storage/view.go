@@ -14,20 +14,14 @@ import (
 	"portalhook/triggers"
 )
 
-// view reads one state of the database. While it does, no day is dropped, so that the calendar tells which tables there are.
-func (s *Store) view(ctx context.Context, read func(*sql.Tx) error) error {
-	s.calendar.RLock()
-	defer s.calendar.RUnlock()
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+// view reads one state of the database. While it does, no day is dropped, so that it is known which tables there are.
+func (s *base) view(ctx context.Context, read func(querier) error) error {
+	defer s.tables.hold()()
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.isolation})
 	if err != nil {
 		return err
 	}
-	return errors.Join(read(tx), tx.Rollback())
-}
-
-// querier is the readers or a transaction of theirs.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	return errors.Join(read(bound{tx, s.bind}), tx.Rollback())
 }
 
 // each calls row with the answer standing at every row of it.
@@ -46,12 +40,12 @@ func each(ctx context.Context, q querier, query string, args []any, row func(*sq
 }
 
 // load gives leased work the revisions and events it is sent with.
-func (s *Store) load(ctx context.Context, taken []leased) ([]delivery.Claimed, error) {
+func (s *base) load(ctx context.Context, taken []leased) ([]delivery.Claimed, error) {
 	if len(taken) == 0 {
 		return nil, nil
 	}
 	claimed := make([]delivery.Claimed, len(taken))
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(tx querier) error {
 		events := eventSet{store: s, tx: tx}
 		for i := range taken {
 			ids, err := eventsOf(ctx, tx, taken[i].id, taken[i].lease.event, taken[i].lease.members)
@@ -91,7 +85,7 @@ func (s *Store) load(ctx context.Context, taken []leased) ([]delivery.Claimed, e
 }
 
 // eventsOf are the events of a delivery, in the order of their ids.
-func eventsOf(ctx context.Context, tx *sql.Tx, id, first triggers.ID, members int) ([]triggers.ID, error) {
+func eventsOf(ctx context.Context, tx querier, id, first triggers.ID, members int) ([]triggers.ID, error) {
 	if members == 0 {
 		return []triggers.ID{first}, nil
 	}
@@ -99,7 +93,7 @@ func eventsOf(ctx context.Context, tx *sql.Tx, id, first triggers.ID, members in
 }
 
 // idsOf are the ids that a query about an id gives.
-func idsOf(ctx context.Context, tx *sql.Tx, query string, about triggers.ID) ([]triggers.ID, error) {
+func idsOf(ctx context.Context, tx querier, query string, about triggers.ID) ([]triggers.ID, error) {
 	var ids []triggers.ID
 	err := each(ctx, tx, query, []any{int64(about)}, func(rows *sql.Rows) error {
 		var id int64
@@ -112,8 +106,8 @@ func idsOf(ctx context.Context, tx *sql.Tx, query string, about triggers.ID) ([]
 
 // eventSet reads many events with few statements.
 type eventSet struct {
-	store  *Store
-	tx     *sql.Tx
+	store  *base
+	tx     querier
 	wanted map[string][]triggers.ID // by suffix of their tables
 	found  map[triggers.ID]payload.Event
 }
@@ -126,7 +120,7 @@ func (e *eventSet) want(ids []triggers.ID) {
 	for _, id := range ids {
 		if _, asked := e.found[id]; !asked {
 			e.found[id] = payload.Event{}
-			suffix := e.store.calendar.suffix(id)
+			suffix := e.store.tables.suffix(id)
 			e.wanted[suffix] = append(e.wanted[suffix], id)
 		}
 	}
@@ -138,7 +132,7 @@ const (
 )
 
 // eachOf calls row with the rows of the ids, in any order. The query ends in sixteen.
-func eachOf(ctx context.Context, tx *sql.Tx, query string, ids []triggers.ID, row func(*sql.Rows) error) error {
+func eachOf(ctx context.Context, tx querier, query string, ids []triggers.ID, row func(*sql.Rows) error) error {
 	for chunk := range slices.Chunk(ids, rowsAtOnce) {
 		args := make([]any, rowsAtOnce)
 		for i := range args {
@@ -183,7 +177,7 @@ func (e *eventSet) get(id triggers.ID) (payload.Event, error) {
 
 // uri reads a stored URI. What the catalogue no longer has can only be a cloud type that was taken out of it: its event is still
 // delivered.
-func (s *Store) uri(text string) triggers.URI {
+func (s *base) uri(text string) triggers.URI {
 	uri, err := s.catalog.ParseURI(text)
 	if err != nil {
 		return triggers.URI{Resource: triggers.CloudTypes, ID: text}
@@ -195,7 +189,7 @@ func (s *Store) uri(text string) triggers.URI {
 const maxRevisions = 50_000
 
 // revision is the revision with the number. It is shared: callers do not change it.
-func (s *Store) revision(ctx context.Context, tx *sql.Tx, number int64) (*payload.Revision, error) {
+func (s *base) revision(ctx context.Context, tx querier, number int64) (*payload.Revision, error) {
 	s.revisions.Lock()
 	known := s.revisions.byNumber[number]
 	s.revisions.Unlock()

@@ -124,7 +124,7 @@ const (
 )
 
 // rowOf makes a row of a webhook; its times are cut to milliseconds first, so that both stay equal.
-func (s *Store) rowOf(w *triggers.Webhook) (*webhookRow, error) {
+func (s *base) rowOf(w *triggers.Webhook) (*webhookRow, error) {
 	for _, at := range []*time.Time{&w.CreatedAt, &w.UpdatedAt, &w.DisabledAt, &w.EnabledAt} {
 		*at = timeOf(unixMilli(*at))
 	}
@@ -181,7 +181,7 @@ func settingsOf(w *triggers.Webhook) settings {
 }
 
 // sealAll is the column secrets of a webhook, nil when it has none.
-func (s *Store) sealAll(w *triggers.Webhook) ([]byte, error) {
+func (s *base) sealAll(w *triggers.Webhook) ([]byte, error) {
 	if w.Secret.IsZero() && len(w.OldSecrets) == 0 && len(w.EncryptedHeaders) == 0 {
 		return nil, nil
 	}
@@ -198,7 +198,7 @@ func (s *Store) sealAll(w *triggers.Webhook) ([]byte, error) {
 
 // webhookOf is the webhook of a row. Its errors are ErrSecrets when a secret does not open, and a *triggers.FieldError when a trigger
 // is no longer in the catalogue.
-func (s *Store) webhookOf(row *webhookRow) (*triggers.Webhook, error) {
+func (s *base) webhookOf(row *webhookRow) (*triggers.Webhook, error) {
 	w := &triggers.Webhook{
 		Key: row.key, Tenant: row.tenant, Revision: row.revision, Name: row.name, URL: row.url, Enabled: row.enabled,
 		Level: triggers.Level(row.level), OwnerID: row.owner, Origin: row.origin, CreatedBy: row.createdBy, UpdatedBy: row.updatedBy,
@@ -271,7 +271,7 @@ func (set *settings) applyFilter(w *triggers.Webhook) {
 	}
 }
 
-func (s *Store) openAll(column []byte, w *triggers.Webhook) error {
+func (s *base) openAll(column []byte, w *triggers.Webhook) error {
 	if column == nil {
 		return nil
 	}

@@ -17,11 +17,13 @@ import (
 const (
 	insertWebhook = `INSERT INTO webhook (id, tenant, revision, name, url, enabled, level, owner_id, origin, created_by, updated_by,
   created_ms, updated_ms, triggers, settings, secrets, name_folded, url_folded)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key`
 	updateWebhook = `UPDATE webhook SET revision = ?, name = ?, url = ?, enabled = ?, level = ?, owner_id = ?, origin = ?, created_by = ?,
   updated_by = ?, created_ms = ?, updated_ms = ?, triggers = ?, settings = ?, secrets = ?, name_folded = ?, url_folded = ? WHERE key = ?`
 	endRevision    = `UPDATE revision SET ended_ms = ? WHERE number = (SELECT revision FROM webhook WHERE key = ?) AND ended_ms IS NULL`
-	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?)`
+	insertRevision = `INSERT INTO revision (webhook, body) VALUES (?, ?) RETURNING number`
+	// presentRevision says which revision a webhook has.
+	presentRevision = `UPDATE webhook SET revision = ? WHERE key = ?`
 )
 
 // CreateWebhook stores a webhook and sets its Key and Revision, and cuts its times to milliseconds. The error is triggers.ErrLimit when
@@ -32,47 +34,15 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 		return err
 	}
 	return s.write(ctx, func(wr *writer) error {
-		var key, revision int64
+		var created triggers.Webhook
 		err := wr.db.transaction(func() error {
-			tenant, err := wr.tenant(w.Tenant)
-			if err != nil {
-				return err
-			}
-			if limits.Tenant > 0 {
-				count, err := wr.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?)`, int64(w.Tenant), int64(limits.Tenant))
-				if err != nil {
-					return err
-				}
-				if count >= int64(limits.Tenant) {
-					return fmt.Errorf("more than %d webhooks: %w", limits.Tenant, triggers.ErrLimit)
-				}
-			}
-			if err := wr.checkOwner(row, 0, limits.Owner); err != nil {
-				return err
-			}
-			if err := wr.db.run(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...); err != nil {
-				return err
-			}
-			if key, err = wr.db.integer(`SELECT last_insert_rowid()`); err != nil {
-				return err
-			}
-			created := *w
-			created.Key = uint32(key) //nolint:gosec // fewer than four billion webhooks are ever made
-			if revision, err = wr.revise(&created, tenant); err != nil {
-				return err
-			}
-			if err := wr.db.run(`UPDATE webhook SET revision = ? WHERE key = ?`, revision, key); err != nil {
-				return err
-			}
-			if err := wr.noteListening(&created); err != nil {
-				return err
-			}
-			return wr.note(ctx, w.Tenant)
+			created = *w
+			return wr.createWebhook(ctx, &created, row, limits)
 		})
 		if err != nil {
 			return fmt.Errorf("create webhook: %w", known(err))
 		}
-		w.Key, w.Revision = uint32(key), revision //nolint:gosec // as above
+		w.Key, w.Revision = created.Key, created.Revision
 		wr.webhooks[w.Key] = struct{}{}
 		if w.Ordered {
 			wr.ordered[w.Key] = newLines()
@@ -81,18 +51,53 @@ func (s *Store) CreateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 	})
 }
 
+// createWebhook inserts a webhook, and sets its Key and Revision.
+func (e *editor) createWebhook(ctx context.Context, w *triggers.Webhook, row *webhookRow, limits delivery.WebhookLimits) error {
+	tenant, err := e.tenant(w.Tenant)
+	if err != nil {
+		return err
+	}
+	if limits.Tenant > 0 {
+		count, err := e.db.integer(`SELECT count(*) FROM (SELECT 1 FROM webhook WHERE tenant = ? LIMIT ?) AS counted`, int64(w.Tenant), int64(limits.Tenant))
+		if err != nil {
+			return err
+		}
+		if count >= int64(limits.Tenant) {
+			return fmt.Errorf("more than %d webhooks: %w", limits.Tenant, triggers.ErrLimit)
+		}
+	}
+	if err := e.checkOwner(row, 0, limits.Owner); err != nil {
+		return err
+	}
+	key, err := e.db.integer(insertWebhook, append([]driver.Value{row.id, int64(row.tenant), int64(0)}, row.values()...)...)
+	if err != nil {
+		return err
+	}
+	w.Key = uint32(key) //nolint:gosec // fewer than four billion webhooks are ever made
+	if w.Revision, err = e.revise(w, tenant); err != nil {
+		return err
+	}
+	if err := e.db.run(presentRevision, w.Revision, key); err != nil {
+		return err
+	}
+	if err := e.noteListening(w); err != nil {
+		return err
+	}
+	return e.note(ctx, w.Tenant)
+}
+
 // checkOwner refuses a row that would be one too many of its owner's. Of the webhook with the key, which is not counted, a row whose
 // owner stays is never that; 0 is the key of none.
-func (w *writer) checkOwner(row *webhookRow, key uint32, limit int) error {
+func (e *editor) checkOwner(row *webhookRow, key uint32, limit int) error {
 	if limit == 0 || row.level != string(triggers.UserLevel) {
 		return nil
 	}
 	const his = ` FROM webhook WHERE tenant = ? AND level = ? AND owner_id = ?`
-	mine, err := w.db.integer(`SELECT count(*)`+his+` AND key = ?`, int64(row.tenant), row.level, row.owner, int64(key))
+	mine, err := e.db.integer(`SELECT count(*)`+his+` AND key = ?`, int64(row.tenant), row.level, row.owner, int64(key))
 	if err != nil || mine > 0 {
 		return err
 	}
-	count, err := w.db.integer(`SELECT count(*)`+his, int64(row.tenant), row.level, row.owner)
+	count, err := e.db.integer(`SELECT count(*)`+his, int64(row.tenant), row.level, row.owner)
 	if err == nil && count >= int64(limit) {
 		err = fmt.Errorf("more than %d webhooks of %q: %w", limit, row.owner, triggers.ErrOwnerLimit)
 	}
@@ -117,6 +122,9 @@ func textOrNull(text []byte) driver.Value {
 // known leaves those errors as they are that a caller can act on, and makes the others commit errors.
 func known(err error) error {
 	var field *triggers.FieldError
+	if errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // nothing was asked of the database
+	}
 	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrOwnerLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
 		return err
 	}
@@ -124,18 +132,15 @@ func known(err error) error {
 }
 
 // revise writes a new revision of the webhook and ends the one before.
-func (w *writer) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int64, error) {
-	body, err := json.Marshal(delivery.RevisionOf(webhook, tenant, w.legacyCloud))
+func (e *editor) revise(webhook *triggers.Webhook, tenant *triggers.Tenant) (int64, error) {
+	body, err := json.Marshal(delivery.RevisionOf(webhook, tenant, e.legacyCloud))
 	if err != nil {
 		return 0, err
 	}
-	if err := w.db.run(endRevision, w.store.now().UnixMilli(), int64(webhook.Key)); err != nil {
+	if err := e.db.run(endRevision, e.now().UnixMilli(), int64(webhook.Key)); err != nil {
 		return 0, err
 	}
-	if err := w.db.run(insertRevision, int64(webhook.Key), string(body)); err != nil {
-		return 0, err
-	}
-	return w.db.integer(`SELECT last_insert_rowid()`)
+	return e.db.integer(insertRevision, int64(webhook.Key), string(body))
 }
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
@@ -147,39 +152,12 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 		return err
 	}
 	return s.write(ctx, func(wr *writer) error {
-		updated := *w
+		var updated triggers.Webhook
 		var reordered func()
 		err := wr.db.transaction(func() error {
-			tenant, err := wr.tenant(w.Tenant)
+			updated = *w
+			enabled, err := wr.updateWebhook(ctx, &updated, row, limits)
 			if err != nil {
-				return err
-			}
-			var body string
-			found, enabled := false, false
-			err = wr.db.each(`SELECT webhook.key, number, body, enabled FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
-				"", 4, func(values []driver.Value) error {
-					updated.Key, updated.Revision, body = uint32(integer(values[0])), integer(values[1]), textOf(values[2]) //nolint:gosec // written from one
-					found, enabled = true, integer(values[3]) != 0
-					return nil
-				}, row.id, int64(w.Tenant))
-			if err != nil {
-				return err
-			}
-			if !found {
-				return triggers.ErrNotFound
-			}
-			if err := wr.checkOwner(row, updated.Key, limits.Owner); err != nil {
-				return err
-			}
-			if revised, err := differs(body, delivery.RevisionOf(&updated, tenant, wr.legacyCloud)); err != nil {
-				return err
-			} else if revised {
-				if updated.Revision, err = wr.revise(&updated, tenant); err != nil {
-					return err
-				}
-			}
-			args := append([]driver.Value{updated.Revision}, row.values()...)
-			if err := wr.db.run(updateWebhook, append(args, int64(updated.Key))...); err != nil {
 				return err
 			}
 			if w.Enabled && !enabled {
@@ -187,16 +165,8 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 					return err
 				}
 			}
-			if err := wr.noteListening(&updated); err != nil {
-				return err
-			}
-			if reordered, err = wr.reorder(updated.Key, w.Ordered); err != nil {
-				return err
-			}
-			if err := wr.keepNotice(delivery.NoticeIn(ctx)); err != nil {
-				return err
-			}
-			return wr.note(ctx, w.Tenant)
+			reordered, err = wr.reorder(updated.Key, w.Ordered)
+			return err
 		})
 		wr.healthWritten(err == nil)
 		if err != nil {
@@ -206,6 +176,53 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits d
 		w.Key, w.Revision = updated.Key, updated.Revision
 		return nil
 	})
+}
+
+// updateWebhook replaces a webhook, sets its Key and Revision, and says whether it was on before.
+func (e *editor) updateWebhook(
+	ctx context.Context, w *triggers.Webhook, row *webhookRow, limits delivery.WebhookLimits,
+) (enabled bool, err error) {
+	tenant, err := e.tenant(w.Tenant)
+	if err != nil {
+		return false, err
+	}
+	var body string
+	found := false
+	err = e.db.each(`SELECT webhook.key, number, body, enabled FROM webhook JOIN revision ON number = revision WHERE id = ? AND tenant = ?`,
+		"", 4, func(values []driver.Value) error {
+			w.Key, w.Revision, body = uint32(integer(values[0])), integer(values[1]), textOf(values[2]) //nolint:gosec // written from one
+			found, enabled = true, integer(values[3]) != 0
+			return nil
+		}, row.id, int64(w.Tenant))
+	if err != nil {
+		return false, err
+	}
+	if !found {
+		return false, triggers.ErrNotFound
+	}
+	if err := e.checkOwner(row, w.Key, limits.Owner); err != nil {
+		return false, err
+	}
+	revised, err := differs(body, delivery.RevisionOf(w, tenant, e.legacyCloud))
+	if err != nil {
+		return false, err
+	}
+	if revised {
+		if w.Revision, err = e.revise(w, tenant); err != nil {
+			return false, err
+		}
+	}
+	args := append([]driver.Value{w.Revision}, row.values()...)
+	if err := e.db.run(updateWebhook, append(args, int64(w.Key))...); err != nil {
+		return false, err
+	}
+	if err := e.noteListening(w); err != nil {
+		return false, err
+	}
+	if err := e.keepNotice(delivery.NoticeIn(ctx)); err != nil {
+		return false, err
+	}
+	return enabled, e.note(ctx, w.Tenant)
 }
 
 // differs reports whether the revision has become another than the stored one.
@@ -227,31 +244,13 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 	err := s.write(ctx, func(w *writer) error {
 		err := w.db.transaction(func() error {
 			var err error
-			if key, err = w.db.integer(`SELECT key FROM webhook WHERE id = ? AND tenant = ?`, id[:], int64(tenant)); err != nil {
-				return err
-			}
-			if key == 0 {
-				return triggers.ErrNotFound
-			}
-			if err := w.db.run(endRevision, w.store.now().UnixMilli(), key); err != nil {
+			if key, err = w.deleteWebhook(ctx, tenant, id); err != nil {
 				return err
 			}
 			if err := w.db.run(deleteMembers, key); err != nil {
 				return err
 			}
-			if err := w.cancelRecovery(key); err != nil {
-				return err
-			}
-			if err := w.db.run(`DELETE FROM off_span WHERE webhook = ?`, key); err != nil {
-				return err
-			}
-			if err := w.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
-				return err
-			}
-			if err := w.forgetHealth(uint32(key)); err != nil { //nolint:gosec // a key
-				return err
-			}
-			return w.note(ctx, tenant)
+			return w.forgetHealth(uint32(key)) //nolint:gosec // a key
 		})
 		w.healthWritten(err == nil)
 		if err == nil {
@@ -275,6 +274,29 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenant uint32, id triggers.We
 		}
 	}
 	return nil
+}
+
+// deleteWebhook deletes a webhook and what only it needs, and gives its key.
+func (e *editor) deleteWebhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (key int64, err error) {
+	if key, err = e.db.integer(`SELECT key FROM webhook WHERE id = ? AND tenant = ?`, id[:], int64(tenant)); err != nil {
+		return 0, err
+	}
+	if key == 0 {
+		return 0, triggers.ErrNotFound
+	}
+	if err := e.db.run(endRevision, e.now().UnixMilli(), key); err != nil {
+		return 0, err
+	}
+	if err := e.cancelRecovery(key); err != nil {
+		return 0, err
+	}
+	if err := e.db.run(`DELETE FROM off_span WHERE webhook = ?`, key); err != nil {
+		return 0, err
+	}
+	if err := e.db.run(`DELETE FROM webhook WHERE key = ?`, key); err != nil {
+		return 0, err
+	}
+	return key, e.note(ctx, tenant)
 }
 
 // cancelSome ends some of the waiting work of a webhook that was deleted, and says whether there may be more.
@@ -335,9 +357,9 @@ func (w *writer) cancelOrphans() error {
 }
 
 // Webhook is a tenant's webhook; triggers.ErrNotFound when there is none.
-func (s *Store) Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
+func (s *base) Webhook(ctx context.Context, tenant uint32, id triggers.WebhookID) (*triggers.Webhook, error) {
 	row := new(webhookRow)
-	err := s.readers.QueryRowContext(ctx, `SELECT `+webhookColumns+` FROM webhook WHERE id = ? AND tenant = ?`, id[:], tenant).Scan(row.scan()...)
+	err := s.direct().QueryRowContext(ctx, `SELECT `+webhookColumns+` FROM webhook WHERE id = ? AND tenant = ?`, id[:], tenant).Scan(row.scan()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = triggers.ErrNotFound
 	}
@@ -348,8 +370,8 @@ func (s *Store) Webhook(ctx context.Context, tenant uint32, id triggers.WebhookI
 }
 
 // EachWebhook calls visit with every webhook of every tenant, in the order of their keys. An error of visit ends it and comes back.
-func (s *Store) EachWebhook(ctx context.Context, visit func(*triggers.Webhook) error) error {
-	return each(ctx, s.readers, `SELECT `+webhookColumns+` FROM webhook ORDER BY key`, nil, func(rows *sql.Rows) error {
+func (s *base) EachWebhook(ctx context.Context, visit func(*triggers.Webhook) error) error {
+	return each(ctx, s.direct(), `SELECT `+webhookColumns+` FROM webhook ORDER BY key`, nil, func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return fmt.Errorf("webhooks: %w", err)

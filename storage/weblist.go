@@ -43,7 +43,7 @@ const (
 	filterWebhookKeys = `SELECT key FROM webhook` + webhookFilters + ` LIMIT ?18`
 )
 
-// sortColumns are the columns of the orders.
+// sortColumns are the columns of the orders in SQLite.
 var sortColumns = map[delivery.WebhookSort]string{
 	"": "created_ms", delivery.SortCreatedAt: "created_ms", delivery.SortUpdatedAt: "updated_ms",
 	delivery.SortName: "name_folded", delivery.SortURL: "url_folded",
@@ -53,7 +53,12 @@ var sortColumns = map[delivery.WebhookSort]string{
 
 // Webhooks is a page of a tenant's webhooks.
 func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
-	column, ok := sortColumns[q.Sort]
+	return s.listWebhooks(ctx, filterWebhooks, q)
+}
+
+// listWebhooks runs a statement that has filterWebhooks's parameters.
+func (s *base) listWebhooks(ctx context.Context, filter string, q delivery.WebhookQuery) ([]*triggers.Webhook, error) {
+	column, ok := s.sorts[q.Sort]
 	if !ok {
 		return nil, fmt.Errorf("webhooks cannot be sorted by %q", q.Sort)
 	}
@@ -61,13 +66,13 @@ func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*trigg
 	if q.Descending {
 		after, direction = "<", "DESC"
 	}
-	query := strings.NewReplacer("$sort", column, "$after", after, "$direction", direction).Replace(filterWebhooks)
+	query := strings.NewReplacer("$sort", column, "$after", after, "$direction", direction).Replace(filter)
 	args, err := webhookArgs(q)
 	if err != nil {
 		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
 	var list []*triggers.Webhook
-	err = each(ctx, s.readers, query, append(args, placeArgs(q)...), func(rows *sql.Rows) error {
+	err = each(ctx, s.direct(), query, append(args, placeArgs(q)...), func(rows *sql.Rows) error {
 		row := new(webhookRow)
 		if err := rows.Scan(row.scan()...); err != nil {
 			return err
@@ -85,12 +90,17 @@ func (s *Store) Webhooks(ctx context.Context, q delivery.WebhookQuery) ([]*trigg
 // WebhookKeys are the keys of a tenant's webhooks that the query's filters leave, in no order and no more than its limit; what it says of
 // summaries, order and place is passed over.
 func (s *Store) WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error) {
+	return s.listWebhookKeys(ctx, filterWebhookKeys, q)
+}
+
+// listWebhookKeys runs a statement that has filterWebhookKeys's parameters.
+func (s *base) listWebhookKeys(ctx context.Context, filter string, q delivery.WebhookQuery) ([]uint32, error) {
 	args, err := webhookArgs(q)
 	if err != nil {
 		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
 	var keys []uint32
-	err = each(ctx, s.readers, filterWebhookKeys, append(args, q.Limit), func(rows *sql.Rows) error {
+	err = each(ctx, s.direct(), filter, append(args, q.Limit), func(rows *sql.Rows) error {
 		var key uint32
 		err := rows.Scan(&key)
 		keys = append(keys, key)

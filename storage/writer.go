@@ -20,6 +20,7 @@ const maxGroupRows = 4096
 // writer owns the connection that writes, and what is known of open work without asking the database: the file is locked by this
 // process, so that memory and database agree as long as memory changes after the commit.
 type writer struct {
+	editor   // of its transactions
 	store    *Store
 	db       *conn
 	ids      sequence
@@ -27,11 +28,8 @@ type writer struct {
 	turns    turns
 	ordered  map[uint32]*lines   // of the webhooks that are
 	webhooks map[uint32]struct{} // those that exist
-	known    map[identity]seen   // within one group
-	texts    map[int64][]string  // the triggers of revisions, see heard.go
+	known    knownEvents         // within one group
 	scratch  []byte              // of searchHash
-
-	legacyCloud bool // of the revisions that are made
 
 	hours      map[hourKey]*hourRow
 	dirtyHours []hourKey // those to be written in this transaction
@@ -68,6 +66,13 @@ func (s *Store) write(ctx context.Context, do func(*writer) error) error {
 		return err
 	}
 	return <-r.answer
+}
+
+// editAlone is base's edit: the writer does one thing after the other.
+func (s *Store) editAlone(ctx context.Context, do func(*editor) error) error {
+	return s.write(ctx, func(w *writer) error {
+		return w.db.transaction(func() error { return do(&w.editor) })
+	})
 }
 
 func (s *Store) send(ctx context.Context, r request) error {

@@ -32,6 +32,9 @@ func (backupCommand) Help() string {
 
 // Validate is called by kong once the flags are read.
 func (b *backupCommand) Validate() error {
+	if isPostgres(b.Store) {
+		return errors.New("--store: a store on PostgreSQL is copied by PostgreSQL's own means, such as pg_dump; keep the key file apart")
+	}
 	if b.Store != "" && len(strings.TrimPrefix(b.Store, "sqlite:")) == 0 || b.Store != "" && !strings.HasPrefix(b.Store, "sqlite:") {
 		return fmt.Errorf("--store %q is not sqlite:FILE", b.Store)
 	}

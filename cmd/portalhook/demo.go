@@ -19,7 +19,8 @@ import (
 )
 
 type demoCommand struct {
-	Once bool `help:"End when every delivery is accounted for, instead of staying open."`
+	Once  bool   `help:"End when every delivery is accounted for, instead of staying open."`
+	Store string `help:"Play it on a database instead of a temporary file: postgres://…, which is empty; what is made stays there." placeholder:"STORE"`
 }
 
 // Help is shown below the summary.
@@ -52,7 +53,10 @@ func (d *demoCommand) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	stories = slices.DeleteFunc(stories, func(s testdata.Story) bool { return s.OfServer() })
-	stage, err := openStage(ctx, std)
+	if d.Store != "" && !isPostgres(d.Store) {
+		return usagef("demo: --store %q is not postgres://…", withoutUser(d.Store))
+	}
+	stage, err := openStage(ctx, std, d.Store)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,8 @@ type stage struct {
 	ended       []error // of the server and of the receiver, once they have
 }
 
-func openStage(ctx context.Context, std streams) (_ *stage, err error) {
+// openStage makes a stage, in a temporary folder, or where store says so in a database that is empty.
+func openStage(ctx context.Context, std streams, store string) (_ *stage, err error) {
 	s := &stage{key: newAdminKey(), arrived: newInbox(), ended: make([]error, 2)}
 	if s.dir, err = os.MkdirTemp("", "portalhook-demo-"); err != nil {
 		return nil, fmt.Errorf("temporary store: %w", err)
@@ -110,7 +115,7 @@ func openStage(ctx context.Context, std streams) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := demoServer(ctx, std, s.dir, s.key)
+	server, err := demoServer(ctx, std, s.dir, store, s.key)
 	if err != nil {
 		return nil, errors.Join(err, receiving.Close())
 	}
@@ -128,8 +133,8 @@ func openStage(ctx context.Context, std streams) (_ *stage, err error) {
 	return s, nil
 }
 
-// demoServer is a server with a new store in dir, for receivers on this machine.
-func demoServer(ctx context.Context, std streams, dir, key string) (*server, error) {
+// demoServer is a server with a new store in dir, or in the database that store names, for receivers on this machine.
+func demoServer(ctx context.Context, std streams, dir, store, key string) (*server, error) {
 	targets, err := triggers.ParseTargets([]string{"127.0.0.0/8"}, true)
 	if err != nil {
 		return nil, err
@@ -138,9 +143,9 @@ func demoServer(ctx context.Context, std streams, dir, key string) (*server, err
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "demo.db")
+	kept := storage.Config{Path: filepath.Join(dir, "demo.db"), KeyFile: filepath.Join(dir, "demo.key"), URL: store}
 	server, err := openServer(ctx, serverConfig{
-		listener: listener, store: storage.Config{Path: path, KeyFile: path + ".key"}, adminKey: key, targets: targets,
+		listener: listener, store: kept, adminKey: key, targets: targets,
 		maxWebhooks: demoWebhooks, retention: demoRetention, portalURL: demoPortalURL, serverURL: demoServerURL,
 		log: slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/payload"
+	"portalhook/storage/postgrestest"
 	"portalhook/testdata"
 	"portalhook/triggers"
 )
@@ -100,4 +101,14 @@ func TestDemoFindsFaults(t *testing.T) {
 // A demo that tells no story has shown nothing.
 func TestDemoWithoutDeliveriesFails(t *testing.T) {
 	require.True(t, newReport(io.Discard, nil).failed())
+}
+
+// Every story arrives as it should on PostgreSQL, too.
+func TestDemoOnPostgres(t *testing.T) {
+	var out, problems bytes.Buffer
+	database := postgrestest.Database(t, "", nil)
+	status := run(t.Context(), []string{"demo", "--once", "--store", database}, streams{out: &out, err: &problems})
+	require.Equal(t, exitOK, status, "%s%s", out.String(), problems.String())
+	require.Contains(t, out.String(), "Everything arrived as it should.")
+	require.Empty(t, problems.String())
 }

@@ -55,9 +55,12 @@ func (p *process) stop(t *testing.T) {
 }
 
 // A delivery that has failed when the server stops is tried again after the next start: under the same id, with the same bytes.
-func TestRestartGoesOn(t *testing.T) {
+func TestRestartGoesOn(t *testing.T) { eachStore(t, testRestartGoesOn) }
+
+func testRestartGoesOn(t *testing.T, start func(args ...string) *process) {
+	t.Helper()
 	url, got := newReceiver(t, http.StatusInternalServerError, http.StatusOK)
-	server := startServer(t)
+	server := start()
 	server.createWebhook(t, map[string]any{
 		"name": "again", "url": url, "eventTypes": []string{"/items"}, "enabled": true, "retry": []string{"0s", "1s"},
 	})

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"portalhook/storage"
 )
 
 // fullServer is a whole server whose store a test fills, and a receiver that answers nothing before it is released.
@@ -34,7 +36,7 @@ const fullKey = "full-disk-admin-key-0123456789"
 
 func newFullServer(t *testing.T) *fullServer {
 	t.Helper()
-	built, err := demoServer(t.Context(), streams{out: io.Discard, err: io.Discard}, t.TempDir(), fullKey)
+	built, err := demoServer(t.Context(), streams{out: io.Discard, err: io.Discard}, t.TempDir(), "", fullKey)
 	require.NoError(t, err)
 	f := &fullServer{server: built, url: built.url(), client: new(http.Client), released: make(chan struct{}), got: map[string]int{}}
 	f.client.Transport = &http.Transport{}
@@ -127,7 +129,7 @@ func TestFullDiskOverHTTP(t *testing.T) {
 	for n := range 10 {
 		accept(fmt.Sprintf("before%03d", n))
 	}
-	require.NoError(t, f.store.Limit(t.Context(), 1))
+	require.NoError(t, f.store.(*storage.Store).Limit(t.Context(), 1))
 	for n := 0; len(refused) < 10; n++ {
 		require.Less(t, n, 1000, "the store grows all the same")
 		item := fmt.Sprintf("during%03d", n)
@@ -148,7 +150,7 @@ func TestFullDiskOverHTTP(t *testing.T) {
 	// Receivers answer while nothing can be recorded: that too is done when there is room.
 	f.release()
 	require.Eventually(t, func() bool { return len(f.received()) > 0 }, 10*time.Second, time.Millisecond)
-	require.NoError(t, f.store.Limit(t.Context(), 0))
+	require.NoError(t, f.store.(*storage.Store).Limit(t.Context(), 0))
 	for _, item := range refused {
 		status, _, body := f.post(t, item)
 		require.Equal(t, http.StatusAccepted, status, body)

@@ -287,7 +287,7 @@ func FuzzFlags(f *testing.F) {
 		require.Equal(t, errAddress == nil, resolver != nil)
 
 		command := serveCommand{Store: text}
-		config, err := command.store(nil)
+		config, err := command.storeConfig(nil)
 		require.Equal(t, strings.HasPrefix(text, "sqlite:") && text != "sqlite:", err == nil)
 		if err == nil {
 			require.Equal(t, text, "sqlite:"+config.Path)

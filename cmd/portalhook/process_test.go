@@ -18,11 +18,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"portalhook/storage/postgrestest"
 )
 
 // process is a real server process on a free loopback port. It can be killed and started again on the same file.
 type process struct {
 	url, key, store string
+	database        string // of PostgreSQL; empty: the store is a file of SQLite's
 	listen          string // a free port at first, the same one after a restart
 	args            []string
 	cmd             *exec.Cmd
@@ -49,10 +52,39 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func startServer(tb testing.TB, args ...string) *process {
 	tb.Helper()
+	return startServerOn(tb, os.Getenv("PORTALHOOK_TEST_STORE"), args...)
+}
+
+// startServerOn starts a server with a new store: on SQLite, or, where kind says so, on PostgreSQL.
+func startServerOn(tb testing.TB, kind string, args ...string) *process {
+	tb.Helper()
 	p := &process{key: processKey, store: filepath.Join(tb.TempDir(), "portalhook.db"), listen: "127.0.0.1:0", args: args}
-	p.start(tb)
+	if kind == onPostgres {
+		p.database = postgrestest.Database(tb, "", nil)
+	}
 	tb.Cleanup(p.kill)
+	p.start(tb)
 	return p
+}
+
+const onPostgres = "postgres"
+
+// eachStore runs a test with a server on each database.
+func eachStore(t *testing.T, test func(t *testing.T, start func(args ...string) *process)) {
+	t.Helper()
+	for _, kind := range []string{"sqlite", onPostgres} {
+		t.Run(kind, func(t *testing.T) {
+			test(t, func(args ...string) *process { return startServerOn(t, kind, args...) })
+		})
+	}
+}
+
+// storeFlags name the process's store.
+func (p *process) storeFlags() []string {
+	if p.database != "" {
+		return []string{"--store", p.database, "--key-file", p.store + ".key"}
+	}
+	return []string{"--store", "sqlite:" + p.store}
 }
 
 // start runs the server and waits for the line that names its address, and for /readyz.
@@ -61,9 +93,10 @@ func (p *process) start(tb testing.TB) {
 	path, err := binary()
 	require.NoError(tb, err)
 	args := append([]string{
-		"serve", "--listen", p.listen, "--store", "sqlite:" + p.store, "--admin-key", p.key, "--log-format", "json",
+		"serve", "--listen", p.listen, "--admin-key", p.key, "--log-format", "json",
 		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000", "--max-webhooks-per-owner", "100000",
-	}, p.args...)
+	}, p.storeFlags()...)
+	args = append(args, p.args...)
 	p.cmd = exec.Command(path, args...)
 	p.log = new(bytes.Buffer)
 	p.cmd.Stdout = io.Discard

@@ -16,20 +16,19 @@ import (
 	"time"
 
 	"portalhook/delivery"
-	"portalhook/storage"
 	"portalhook/triggers"
 	"portalhook/web"
 )
 
 type serveCommand struct {
 	Listen    string `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" env:"PORTALHOOK_LISTEN" placeholder:"HOST:PORT"`
-	Store     string `help:"Where everything is kept: sqlite:FILE." default:"sqlite:portalhook.db" env:"PORTALHOOK_STORE" placeholder:"STORE"`
+	Store     string `help:"Where everything is kept: sqlite:FILE, or postgres://USER:PASSWORD@HOST/DATABASE, which any number of servers share." default:"sqlite:portalhook.db" env:"PORTALHOOK_STORE" placeholder:"STORE"`
 	PublicURL string `name:"public-url" help:"The URL under which clients see the server, when that is not the address it listens on. A path in it is a prefix of everything served." env:"PORTALHOOK_PUBLIC_URL" placeholder:"URL"`
 	PortalURL string `name:"portal-url" help:"The portal's URL, as payloads name it. Kept in the store; at first the public URL." env:"PORTALHOOK_PORTAL_URL" placeholder:"URL"`
 	ServerURL string `name:"server-url" help:"The URL of the portal's server, to which changesUrl in payloads of services points. Kept in the store." env:"PORTALHOOK_SERVER_URL" placeholder:"URL"`
 
 	AdminKey      string `help:"An API key that may do everything. Without it the first start draws one and prints it once; another value at a later start adds that key. Better in the environment than on the command line." env:"PORTALHOOK_ADMIN_KEY" placeholder:"KEY"`
-	KeyFile       string `help:"Keys that encrypt secrets in the store. Made at the first start; keep it apart from backups of the store (default beside the store)." env:"PORTALHOOK_KEY_FILE" placeholder:"FILE"`
+	KeyFile       string `help:"Keys that encrypt secrets in the store. Made at the first start; keep it apart from backups of the store (default beside a SQLite file; with PostgreSQL it must be named, and be the same for every server)." env:"PORTALHOOK_KEY_FILE" placeholder:"FILE"`
 	ForgetSecrets bool   `help:"Open a store whose key file is lost: webhooks with secrets are switched off, and none is ever sent unsigned." env:"PORTALHOOK_FORGET_SECRETS"`
 
 	AllowTarget []string `help:"Receivers that are allowed though they are not public: a CIDR, an address or a host name; several by commas, or repeat it." env:"PORTALHOOK_ALLOW_TARGET" placeholder:"TARGET"`
@@ -95,7 +94,7 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	if config.proxy != nil {
 		config.log.Info("receivers are reached through a proxy", "egressProxy", config.proxy.String())
 	}
-	config.log.Info("listening", "address", config.listener.Addr().String(), "url", server.url(), "store", s.Store,
+	config.log.Info("listening", "address", config.listener.Addr().String(), "url", server.url(), "store", storeName(s.Store),
 		"keyFile", config.store.KeyFile, "version", version())
 	return server.serve(ctx)
 }
@@ -110,7 +109,7 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},
 	}
-	if err := errors.Join(s.notYet(), s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
+	if err := errors.Join(s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
 		return config, err
 	}
 	var err error
@@ -120,7 +119,7 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 	if config.catalog, err = catalogWith(s.Catalog); err != nil {
 		return config, err
 	}
-	if config.store, err = s.store(config.log); err != nil {
+	if config.store, err = s.storeConfig(config.log); err != nil {
 		return config, err
 	}
 	if config.publicURL, err = absoluteURL("--public-url", s.PublicURL); err != nil {
@@ -154,14 +153,6 @@ func (s *serveCommand) config(std streams) (serverConfig, error) {
 		return config, fmt.Errorf("--tls-cert: %w", err)
 	}
 	return config, nil
-}
-
-// notYet refuses what is documented for a later version: a setting that is silently ignored is worse than one that is missing.
-func (s *serveCommand) notYet() error {
-	if strings.HasPrefix(s.Store, "postgres://") || strings.HasPrefix(s.Store, "postgresql://") {
-		return errors.New("--store: PostgreSQL is not in this version; use sqlite:FILE")
-	}
-	return nil
 }
 
 func (s *serveCommand) checkNumbers() error {
@@ -205,18 +196,6 @@ func checkUserAgent(text string) error {
 		return fmt.Errorf("--user-agent is 1 to %d characters of printable ASCII, without blanks around them", maxUserAgent)
 	}
 	return nil
-}
-
-func (s *serveCommand) store(log *slog.Logger) (storage.Config, error) {
-	path, ok := strings.CutPrefix(s.Store, "sqlite:")
-	if !ok || path == "" {
-		return storage.Config{}, fmt.Errorf("--store %q is not sqlite:FILE", withoutUser(s.Store))
-	}
-	config := storage.Config{Path: path, KeyFile: s.KeyFile, ForgetSecrets: s.ForgetSecrets, Log: log}
-	if config.KeyFile == "" {
-		config.KeyFile = path + ".key"
-	}
-	return config, nil
 }
 
 func (s *serveCommand) logger(w io.Writer) *slog.Logger {

@@ -74,10 +74,12 @@ type serverConfig struct {
 // server is every part of Portalhook, built and wired.
 type server struct {
 	config     serverConfig
-	store      *storage.Store
+	store      store
 	dispatcher *delivery.Dispatcher
 	recoverer  *delivery.Recoverer
 	web        *web.Server
+	directory  *delivery.Directory
+	shared     sharedStore // nil when no other server may have the store open
 	background sync.WaitGroup
 }
 
@@ -88,7 +90,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		config.catalog = triggers.Default()
 	}
 	config.store.Catalog, config.store.Own = config.catalog, web.OwnWebhookChange
-	store, err := storage.OpenSQLite(ctx, config.store)
+	store, err := openStore(ctx, config.store)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +100,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}
 	}()
 	s := &server{config: config, store: store}
+	s.shared, _ = store.(sharedStore)
 	config.targets.ListenPort = listenPort(config.listener)
 
 	table := router.NewTable()
@@ -108,11 +111,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	if err != nil {
 		return nil, fmt.Errorf("load webhooks: %w", err)
 	}
-	tenant, err := s.foundTenant(ctx, directory)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.foundAdminKey(ctx, tenant); err != nil {
+	if err := s.found(ctx, directory); err != nil {
 		return nil, err
 	}
 
@@ -124,7 +123,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter,
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(),
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 			Proxy: config.proxy,
@@ -165,6 +164,58 @@ func listenPort(l net.Listener) uint16 {
 		return 0
 	}
 	return address.Port()
+}
+
+// found makes what a new store begins with, or changes it where the configuration asks for it: one server at a time, so that the others find
+// what the first has made.
+func (s *server) found(ctx context.Context, directory *delivery.Directory) error {
+	s.directory = directory
+	founding := func(ctx context.Context) error {
+		tenant, err := s.foundTenant(ctx, directory)
+		if err != nil {
+			return err
+		}
+		return s.foundAdminKey(ctx, tenant)
+	}
+	if s.shared != nil {
+		return s.shared.Alone(ctx, founding)
+	}
+	return founding(ctx)
+}
+
+// clock is the one that all servers of a store go by, nil for this machine's.
+func (s *server) clock() *delivery.Clock {
+	if s.shared == nil {
+		return nil
+	}
+	return delivery.NewClockOf(s.shared.Now)
+}
+
+// leads says whether what one server does for all is done by this one, nil when there are no others.
+func (s *server) leads() func() bool {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared.Leads
+}
+
+// now is the date by the clock that retention goes by.
+func (s *server) now() time.Time {
+	if s.shared == nil {
+		return time.Now()
+	}
+	return s.shared.Now()
+}
+
+// follow takes up what another server has changed in the store.
+func (s *server) follow(ctx context.Context, changes *delivery.Changes) error {
+	if err := s.directory.Follow(ctx, changes); err != nil {
+		return err
+	}
+	if changes.Keys {
+		return s.web.ReloadKeys(ctx)
+	}
+	return nil
 }
 
 // foundTenant gives the default tenant, made or changed where the configuration asks for it.
@@ -262,6 +313,9 @@ func (s *server) serve(ctx context.Context) error {
 	s.recoverer.Start()
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
+	if s.shared != nil {
+		s.background.Go(func() { s.shared.Follow(background, s.directory.Version(), s.follow) })
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.web.Serve(s.config.listener) }()
 
@@ -300,7 +354,7 @@ func (s *server) retain(ctx context.Context) {
 	tick := time.NewTicker(retainInterval)
 	defer tick.Stop()
 	for {
-		if err := s.store.Retain(ctx, time.Now().Add(-s.config.retention)); err != nil && ctx.Err() == nil {
+		if err := s.store.Retain(ctx, s.now().Add(-s.config.retention)); err != nil && ctx.Err() == nil {
 			s.config.log.Error("retention", "err", err)
 		}
 		select {

@@ -1,0 +1,369 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+// counts is what a transaction adds to the counters.
+type counts struct {
+	opened  map[uint32]int64 // by tenant
+	tenants map[hourKey]*delivery.TenantHour
+	hours   map[hourKey]*hourRow
+}
+
+func (c *counts) open(tenant uint32, n int64) {
+	if c.opened == nil {
+		c.opened = make(map[uint32]int64)
+	}
+	c.opened[tenant] += n
+}
+
+// tenantHour is what is added to a tenant's counters of the hour of a time in seconds since 1970.
+func (c *counts) tenantHour(tenant uint32, at int64) *delivery.TenantHour {
+	if c.tenants == nil {
+		c.tenants = make(map[hourKey]*delivery.TenantHour)
+	}
+	key := hourKey{tenant, at / 3600}
+	if c.tenants[key] == nil {
+		c.tenants[key] = new(delivery.TenantHour)
+	}
+	return c.tenants[key]
+}
+
+// attempt adds a finished attempt.
+func (c *counts) attempt(s *delivery.Settlement, l *lease) {
+	at := s.Attempt.StartedAt.Add(s.Attempt.Total)
+	countIn(&c.tenantHour(l.tenant, at.Unix()).HourCounts, s)
+	if c.hours == nil {
+		c.hours = make(map[hourKey]*hourRow)
+	}
+	key := hourKey{l.webhook, at.Unix() / 3600}
+	row := c.hours[key]
+	if row == nil {
+		row = new(hourRow)
+		c.hours[key] = row
+	}
+	countIn(&row.counts, s)
+	if !at.Before(row.last.At) {
+		row.last = delivery.LastAttempt{Delivery: s.Delivery, At: at, State: s.State, StatusCode: s.Attempt.StatusCode}
+	}
+}
+
+// end adds the end of a delivery that no attempt ended; the others are counted with their attempt.
+func (c *counts) end(tenant uint32, e ending) {
+	switch e.state {
+	case delivery.Skipped:
+		c.tenantHour(tenant, e.ended/1000).Skipped++
+	case delivery.Cancelled:
+		c.tenantHour(tenant, e.ended/1000).Cancelled++
+	case delivery.Waiting, delivery.Sending, delivery.Succeeded, delivery.Exhausted:
+	}
+}
+
+const (
+	addOpened = `INSERT INTO opened AS o (slot, tenant, n) SELECT $1, tenant, n FROM unnest($2::bigint[], $3::bigint[]) AS added (tenant, n)
+  ON CONFLICT (slot, tenant) DO UPDATE SET n = o.n + excluded.n`
+	// sumLatency adds up two rows of classes, one by one.
+	sumLatency = `(SELECT array_agg(a + b ORDER BY class) FROM unnest(h.latency, excluded.latency) WITH ORDINALITY AS pair (a, b, class))`
+	addHour    = `INSERT INTO hour AS h (slot, hour, webhook, attempts, succeeded, failed, exhausted, took_us, latency,
+    last_ms, last_id, last_state, last_status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  ON CONFLICT (hour, webhook, slot) DO UPDATE SET attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded,
+    failed = h.failed + excluded.failed, exhausted = h.exhausted + excluded.exhausted, took_us = h.took_us + excluded.took_us,
+    latency = ` + sumLatency + `,
+    last_id = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_id ELSE h.last_id END,
+    last_state = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_state ELSE h.last_state END,
+    last_status = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_status ELSE h.last_status END,
+    last_ms = greatest(h.last_ms, excluded.last_ms)`
+	addTenantHour = `INSERT INTO tenant_hour AS h (slot, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed,
+    exhausted, took_us, latency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  ON CONFLICT (tenant, hour, slot) DO UPDATE SET events = h.events + excluded.events, unmatched = h.unmatched + excluded.unmatched,
+    planned = h.planned + excluded.planned, skipped = h.skipped + excluded.skipped, cancelled = h.cancelled + excluded.cancelled,
+    attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded, failed = h.failed + excluded.failed,
+    exhausted = h.exhausted + excluded.exhausted, took_us = h.took_us + excluded.took_us, latency = ` + sumLatency
+)
+
+// flushCounts writes what the transaction has added, into rows that no other transaction under way has to do with.
+func (t *pgTx) flushCounts() error {
+	c := &t.counts
+	q := newQueue()
+	var tenants, added []int64
+	for tenant, n := range c.opened {
+		if n != 0 {
+			tenants, added = append(tenants, int64(tenant)), append(added, n)
+		}
+	}
+	if len(tenants) > 0 {
+		q.add(addOpened, t.slot, tenants, added)
+	}
+	for key, row := range c.hours {
+		h := &row.counts
+		q.add(addHour, t.slot, key.hour, int64(key.webhook), h.Attempts, h.Succeeded, h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:],
+			unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
+	}
+	for key, h := range c.tenants {
+		q.add(addTenantHour, t.slot, int64(key.webhook), key.hour, h.Events, h.Unmatched, h.Planned, h.Skipped, h.Cancelled, h.Attempts, h.Succeeded,
+			h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:])
+	}
+	return q.send(t.ctx, t.tx)
+}
+
+// openCount is the number of open deliveries: what this node has added since it joined, exactly, and what others had when they were last asked.
+type openCount struct {
+	mu     sync.Mutex
+	ours   int64
+	others int64
+	doubt  bool // a commit has failed: ours may have been added or not
+}
+
+func (o *openCount) add(c *counts) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, n := range c.opened {
+		o.ours += n
+	}
+}
+
+func (o *openCount) uncertain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.doubt = true
+}
+
+// begin starts anew, for a node that has just joined.
+func (o *openCount) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ours, o.doubt = 0, false
+}
+
+// Open is the number of deliveries that wait or are being sent, on all nodes; what others have made or ended counts a little later.
+func (p *Postgres) Open() int {
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	return int(max(0, p.opened.ours+p.opened.others))
+}
+
+// pgOpened is what the writers of a node have added, and what all others have.
+const pgOpened = `SELECT coalesce(sum(n) FILTER (WHERE slot BETWEEN $1 AND $2), 0)::bigint,
+  coalesce(sum(n) FILTER (WHERE slot NOT BETWEEN $1 AND $2), 0)::bigint FROM opened`
+
+func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err error) {
+	first := p.node.Load()*writersAtOnce + 1
+	err = p.pool.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
+	if err != nil {
+		err = fmt.Errorf("count open deliveries: %w", err)
+	}
+	return ours, others, err
+}
+
+// countOthers asks for what other nodes have added.
+func (p *Postgres) countOthers(ctx context.Context) error {
+	_, others, err := p.readOpened(ctx)
+	if err != nil {
+		return err
+	}
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	p.opened.others = others
+	return nil
+}
+
+// settleDoubt counts what this node has added where that is in doubt, while nobody here writes.
+func (p *Postgres) settleDoubt(ctx context.Context) error {
+	p.opened.mu.Lock()
+	doubt := p.opened.doubt
+	p.opened.mu.Unlock()
+	if !doubt {
+		return nil
+	}
+	for range writersAtOnce {
+		defer p.slots.give(p.slots.take())
+	}
+	ours, _, err := p.readOpened(ctx)
+	if err != nil {
+		return err
+	}
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	p.opened.ours, p.opened.doubt = ours, false
+	return nil
+}
+
+// foldOpened adds up what a node that is gone has counted.
+func (s pgStatements) foldOpened(node int64) error {
+	first := node*writersAtOnce + 1
+	_, err := s.tx.Exec(s.ctx, `WITH gone AS (DELETE FROM opened WHERE slot BETWEEN $1 AND $2 RETURNING tenant, n)
+  INSERT INTO opened AS o (slot, tenant, n) SELECT 0, tenant, sum(n)::bigint FROM gone GROUP BY tenant HAVING sum(n) <> 0 ORDER BY tenant
+  ON CONFLICT (slot, tenant) DO UPDATE SET n = o.n + excluded.n`, first, first+writersAtOnce-1)
+	return err
+}
+
+// OpenWork tells of a tenant's deliveries that have not ended, without counting them all.
+func (p *Postgres) OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWork, error) {
+	var open delivery.OpenWork
+	err := p.view(ctx, func(tx querier) error {
+		var all int64
+		err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT sum(n) FROM opened WHERE tenant = ?1), 0)::bigint,
+  (SELECT count(*) FROM work WHERE node IS NOT NULL AND tenant = ?1)`, tenant).Scan(&all, &open.Sending)
+		if err != nil {
+			return err
+		}
+		open.Waiting = all - open.Sending
+		if all == 0 {
+			return nil
+		}
+		id, err := p.oldest(ctx, tx, tenant)
+		if id != 0 {
+			open.Oldest = id.Time()
+		}
+		return err
+	})
+	if err != nil {
+		return delivery.OpenWork{}, fmt.Errorf("open work of tenant %d: %w", tenant, err)
+	}
+	return open, nil
+}
+
+const (
+	pgSumOfHours = `sum(attempts)::bigint, sum(succeeded)::bigint, sum(failed)::bigint, sum(exhausted)::bigint, sum(took_us)::bigint`
+	// pgAskedHours counts the hours from the first to before the last.
+	pgAskedHours  = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
+	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = ?3
+  WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
+	pgTotalsOfTenant = `SELECT key, ` + pgSumOfHours + ` FROM webhook CROSS JOIN ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = key
+  WHERE webhook.tenant = ?3 GROUP BY key ORDER BY key`
+	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM unnest(?3::bigint[]) AS wanted (key) CROSS JOIN ` + pgAskedHours + `
+  JOIN hour ON hour = n AND webhook = wanted.key GROUP BY webhook`
+	pgLastOfHooks = `SELECT DISTINCT ON (webhook) webhook, last_ms, last_id, last_state, last_status FROM unnest(?3::bigint[]) AS wanted (key)
+  CROSS JOIN ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = wanted.key ORDER BY webhook, last_ms DESC, last_id DESC`
+	pgTenantHours = `SELECT hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, latency
+  FROM tenant_hour WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour`
+)
+
+// Hourly lists the hours from the one of from until to in which a webhook of the tenant had attempts, the oldest first.
+func (p *Postgres) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.HourCounts
+	err := p.eachPooled(ctx, pgHoursOfHook, func(scan func(...any) error) error {
+		var c delivery.HourCounts
+		var hour, took int64
+		var latency []int64
+		if err := scan(&hour, &c.Attempts, &c.Succeeded, &c.Failed, &c.Exhausted, &took, &latency); err != nil {
+			return err
+		}
+		c.Hour, c.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
+		copy(c.Latency[:], latency)
+		if n := len(list); n > 0 && list[n-1].Hour.Equal(c.Hour) { // of another writer
+			list[n-1].Add(&c)
+			return nil
+		}
+		list = append(list, c)
+		return nil
+	}, first, after, int64(webhook), int64(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("counters of webhook %d: %w", webhook, err)
+	}
+	return list, nil
+}
+
+// TenantHours lists the hours from the one of from until to in which anything of the tenant was counted, the oldest first.
+func (p *Postgres) TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.TenantHour
+	err := p.eachPooled(ctx, pgTenantHours, func(scan func(...any) error) error {
+		var h delivery.TenantHour
+		var hour, took int64
+		var latency []int64
+		err := scan(&hour, &h.Events, &h.Unmatched, &h.Planned, &h.Skipped, &h.Cancelled, &h.Attempts, &h.Succeeded, &h.Failed, &h.Exhausted,
+			&took, &latency)
+		if err != nil {
+			return err
+		}
+		h.Hour, h.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
+		copy(h.Latency[:], latency)
+		if n := len(list); n > 0 && list[n-1].Hour.Equal(h.Hour) {
+			list[n-1].Add(&h)
+			return nil
+		}
+		list = append(list, h)
+		return nil
+	}, int64(tenant), first, after)
+	if err != nil {
+		return nil, fmt.Errorf("counters of tenant %d: %w", tenant, err)
+	}
+	return list, nil
+}
+
+// WebhookTotals sums up the hours from the one of from until to for each of a tenant's webhooks that had attempts in them, in the order of
+// their keys.
+func (p *Postgres) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.WebhookTotal
+	err := p.eachPooled(ctx, pgTotalsOfTenant, func(scan func(...any) error) error {
+		total, err := scanTotal(scan)
+		list = append(list, total)
+		return err
+	}, first, after, int64(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("totals of tenant %d: %w", tenant, err)
+	}
+	return list, nil
+}
+
+// Summaries tells of webhooks, in the order of the keys given, what their attempts of the hours from that of since until now came to, and the
+// attempt that ended last.
+func (p *Postgres) Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error) {
+	list := make([]delivery.WebhookSummary, len(webhooks))
+	keys := make([]int64, len(webhooks))
+	for i, key := range webhooks {
+		list[i].Webhook, keys[i] = key, int64(key)
+	}
+	place := func(webhook uint32) int { return slices.Index(webhooks, webhook) }
+	first, after := hoursOf(since, now)
+	err := p.eachPooled(ctx, pgTotalsOfHooks, func(scan func(...any) error) error {
+		total, err := scanTotal(scan)
+		if err == nil {
+			list[place(total.Webhook)].Counts = total.HourCounts
+		}
+		return err
+	}, first, after, keys)
+	if err == nil {
+		first, after = hoursOf(now.Add(-lastSeen), now)
+		err = p.eachPooled(ctx, pgLastOfHooks, func(scan func(...any) error) error {
+			var webhook, at, id, state int64
+			last := new(delivery.LastAttempt)
+			if err := scan(&webhook, &at, &id, &state, &last.StatusCode); err != nil || at == 0 {
+				return err
+			}
+			last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
+			list[place(uint32(webhook))].Last = last //nolint:gosec // a key
+			return nil
+		}, first, after, keys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("summaries of webhooks: %w", err)
+	}
+	return list, nil
+}
+
+// eachPooled calls row for every row of an answer, outside of transactions.
+func (p *Postgres) eachPooled(ctx context.Context, text string, row func(scan func(...any) error) error, args ...any) error {
+	rows, err := p.pool.Query(ctx, numbered(text), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
