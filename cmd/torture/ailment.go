@@ -46,7 +46,7 @@ const peakMost = 256 << 20
 // get the same few events, the healthy one a load besides.
 func suffer(ailments ...ailment) func(*rig) error {
 	return func(r *rig) error {
-		s, _, err := r.standard(serverOptions{})
+		s, err := r.standard(serverOptions{})
 		if err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func answersThrottled(r *rig) error {
 
 // answersGone has one receiver say 410, which switches its webhook off; what comes then is skipped, and recovered when it is on again.
 func answersGone(r *rig) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}
