@@ -109,8 +109,8 @@ func fitsSchema(t *testing.T, values map[string]any) error {
 	return compiled.Validate(plain)
 }
 
-// object is what is read of any object of Kubernetes'.
-type object struct {
+// resource is what is read of any object of Kubernetes'.
+type resource struct {
 	Kind     string
 	Metadata struct {
 		Name   string
@@ -121,7 +121,10 @@ type object struct {
 		Replicas *int
 		Strategy struct {
 			Type          string
-			RollingUpdate struct{ MaxUnavailable, MaxSurge *int } `yaml:"rollingUpdate"`
+			RollingUpdate struct {
+				MaxUnavailable *int `yaml:"maxUnavailable"`
+				MaxSurge       *int `yaml:"maxSurge"`
+			} `yaml:"rollingUpdate"`
 		}
 		MaxUnavailable any `yaml:"maxUnavailable"`
 		Selector       any
@@ -145,8 +148,10 @@ type podSpec struct {
 			Name  string
 			Value string
 		}
-		StartupProbe, LivenessProbe, ReadinessProbe probe
-		Lifecycle                                   struct {
+		StartupProbe   probe `yaml:"startupProbe"`
+		LivenessProbe  probe `yaml:"livenessProbe"`
+		ReadinessProbe probe `yaml:"readinessProbe"`
+		Lifecycle      struct {
 			PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
 		}
 		Resources struct{ Requests, Limits map[string]string }
@@ -155,7 +160,10 @@ type podSpec struct {
 			Escalation *bool                   `yaml:"allowPrivilegeEscalation"`
 			Caps       struct{ Drop []string } `yaml:"capabilities"`
 		} `yaml:"securityContext"`
-		Mounts []struct{ Name, MountPath string } `yaml:"volumeMounts"`
+		Mounts []struct {
+			Name string
+			Path string `yaml:"mountPath"`
+		} `yaml:"volumeMounts"`
 	}
 	Volumes []map[string]any
 }
@@ -165,15 +173,15 @@ type probe struct {
 }
 
 // objectsOf reads what was rendered, but for the notes.
-func objectsOf(t *testing.T, rendered map[string]string) map[string]object {
+func objectsOf(t *testing.T, rendered map[string]string) map[string]resource {
 	t.Helper()
-	objects := map[string]object{}
+	objects := map[string]resource{}
 	for file, text := range rendered {
 		if file == "NOTES.txt" {
 			continue
 		}
 		decoder := yaml.NewDecoder(strings.NewReader(text))
-		var found object
+		var found resource
 		require.NoError(t, decoder.Decode(&found), "%s:\n%s", file, text)
 		require.ErrorIs(t, decoder.Decode(new(any)), io.EOF, file)
 		require.NotContains(t, objects, found.Kind)
@@ -217,7 +225,7 @@ func TestChart(t *testing.T) {
 			require.Equal(t, "json", command.LogFormat)
 			mounted := map[string]string{}
 			for _, mount := range container.Mounts {
-				mounted[mount.MountPath] = mount.Name
+				mounted[mount.Path] = mount.Name
 			}
 			for _, path := range []string{command.AdminKeyFile, command.KeyFile, strings.TrimPrefix(command.Store, "sqlite:"), "/tmp/x", "/etc/portalhook/x"} {
 				if path != "" {
@@ -299,7 +307,7 @@ func TestChart(t *testing.T) {
 }
 
 // requireAllPaths holds an ingress to the server's own routes: all but /metrics, which needs no key.
-func requireAllPaths(t *testing.T, ingress object, prefix string) {
+func requireAllPaths(t *testing.T, ingress resource, prefix string) {
 	t.Helper()
 	routes := string(deployRoutes(t))
 	served := map[string]bool{prefix + "/receiver": true} // delivery.InsidePath

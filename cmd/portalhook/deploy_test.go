@@ -51,7 +51,7 @@ func commandLineWords(tb testing.TB) (variables map[string]bool, flags map[strin
 var (
 	variableWord = regexp.MustCompile(`PORTALHOOK_[A-Z_]+`)
 	flagWord     = regexp.MustCompile(`--([a-z][a-z-]*)`)
-	commandWord  = regexp.MustCompile(`(?:^|[\s"/])portalhook ((?:[a-z][a-z-]*(?: |$))*)(.*)`)
+	commandWord  = regexp.MustCompile(`(?:^|[\s"/\x60])portalhook ((?:[a-z][a-z-]*(?: |$))*)([^\x60]*)`)
 )
 
 // What the files and the page on deploying name of variables, commands and flags is there.
@@ -75,8 +75,8 @@ func TestDeploymentNamesWhatThereIs(t *testing.T) {
 		for line := range strings.Lines(string(text)) {
 			line, _, _ = strings.Cut(line, " #")
 			command := commandWord.FindStringSubmatch(strings.TrimSpace(line))
-			if command == nil || strings.Contains(line, "docker ") || strings.Contains(line, "helm ") {
-				continue
+			if command == nil || regexp.MustCompile(`^(docker|helm|kubectl) `).MatchString(line) {
+				continue // their flags
 			}
 			words := strings.Fields(command[1])
 			for len(words) > 0 && flags[strings.Join(words, " ")] == nil {
