@@ -139,7 +139,7 @@ func newRoot(t *testing.T, root, program string) imageRoot {
 	settings := deployFile(t, "container.yaml")
 	if image.alone {
 		require.NoError(t, os.Chown(data, imageUser, imageUser))
-		require.NoError(t, os.Chmod(root, 0o755)) //nolint:gosec // as a root is
+		require.NoError(t, os.Chmod(root, 0o755))
 	} else {
 		settings = []byte(strings.ReplaceAll(string(settings), "/data/", data+"/"))
 	}

@@ -130,7 +130,7 @@ func TestDeployedSettings(t *testing.T) {
 	}
 	// What is only suggested is right as well.
 	text := regexp.MustCompile(`(?m)^# ([a-z-]+: )`).ReplaceAll(deployFile(t, "portalhook.yaml"), []byte("$1"))
-	file, err := parseConfig(text, flagsOf(t, "serve"))
+	file, err := parseConfig(text, serveFlags(t))
 	require.NoError(t, err)
 	require.Len(t, file, 8)
 }
