@@ -36,6 +36,7 @@ type postgresSide struct {
 	base
 	conn *pgx.Conn // holds the lock, writes
 	read *pgx.Conn
+	wait int64
 }
 
 // openPostgresSide keeps servers out of a database and brings its tables up to date. The key file must be that of its nodes, and open the
@@ -154,6 +155,8 @@ func (s *postgresSide) days(ctx context.Context) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
+func (s *postgresSide) freed(ms int64) { s.wait = ms }
+
 func (s *postgresSide) newest(ctx context.Context) (triggers.ID, error) {
 	var last int64
 	err := s.conn.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&last)
@@ -221,7 +224,7 @@ func (s *postgresSide) count(ctx context.Context, p part) (n int64, err error) {
 func (s *postgresSide) rows(ctx context.Context, p part, after []any) rowSeq {
 	columns := slices.Clone(p.columns)
 	if p.name == tableWork {
-		columns[slices.Index(columns, "due_ms")] = `coalesce(due_ms, greatest(started_ms, built_ms))`
+		columns[slices.Index(columns, "due_ms")] = fmt.Sprintf(`coalesce(due_ms, %d)`, s.wait)
 	}
 	latency := p.latencyColumn()
 	return func(yield func([]any, error) bool) {

@@ -42,6 +42,7 @@ type sqliteSide struct {
 	store *Store // locked; its writer does not run
 	w     *writer
 	read  *conn
+	waits int64
 }
 
 // openSQLiteSide locks a file and brings its tables up to date. A source must be there, and the key file must open its secrets.
@@ -110,6 +111,8 @@ func (s *sqliteSide) close() error {
 
 func (s *sqliteSide) days(context.Context) ([]int64, error) { return s.store.calendar.days, nil }
 
+func (s *sqliteSide) freed(ms int64) { s.waits = ms }
+
 func (s *sqliteSide) newest(context.Context) (triggers.ID, error) { return s.w.newest() }
 
 func (s *sqliteSide) note(_ context.Context, name string) (value string, err error) {
@@ -146,7 +149,7 @@ func (s *sqliteSide) count(_ context.Context, p part) (int64, error) {
 func (s *sqliteSide) rows(ctx context.Context, p part, after []any) rowSeq {
 	columns := slices.Clone(p.columns)
 	if p.name == tableWork {
-		columns[slices.Index(columns, "due_ms")] = `coalesce(due_ms, max(started_ms, built_ms))`
+		columns[slices.Index(columns, "due_ms")] = fmt.Sprintf(`coalesce(due_ms, %d)`, s.waits)
 	}
 	text := fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s`, strings.Join(columns, ", "), s.from(p),
 		p.after(after != nil, func(n int) string { return fmt.Sprint("?", n) }), p.key())

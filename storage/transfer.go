@@ -65,6 +65,9 @@ type transferSide interface {
 	// newest is the highest number that was drawn.
 	newest(ctx context.Context) (triggers.ID, error)
 
+	// freed says from when, in milliseconds since 1970, what is leased waits.
+	freed(ms int64)
+
 	// note reads what the store notes of itself, empty when it does not; setNote writes it.
 	note(ctx context.Context, name string) (string, error)
 	setNote(ctx context.Context, name, value string) error
@@ -93,6 +96,7 @@ const (
 type transferMark struct {
 	Store string `json:"store"`
 	From  string `json:"from"` // as people named it, without a password
+	At    int64  `json:"at"`   // when it began, in milliseconds since 1970: what was leased waits from then
 }
 
 // partMark says how much of a part has been copied.
@@ -224,7 +228,7 @@ func (t *transfer) begin(ctx context.Context, from Config) error {
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	ours := transferMark{Store: store, From: nameOfStore(from)}
+	ours := transferMark{Store: store, From: nameOfStore(from), At: from.withDefaults().Now().UnixMilli()}
 	text, err := t.to.note(ctx, noteTransfer)
 	if err != nil {
 		return fmt.Errorf("target: %w", err)
@@ -237,6 +241,7 @@ func (t *transfer) begin(ctx context.Context, from Config) error {
 		if mark.Store != ours.Store {
 			return fmt.Errorf("target: it has begun to be filled from another store, %s", mark.From)
 		}
+		ours = mark
 	} else {
 		if err := t.requireEmpty(ctx); err != nil {
 			return fmt.Errorf("target: %w", err)
@@ -249,6 +254,7 @@ func (t *transfer) begin(ctx context.Context, from Config) error {
 			return fmt.Errorf("target: %w", err)
 		}
 	}
+	t.from.freed(ours.At)
 	return t.sameDays(ctx)
 }
 

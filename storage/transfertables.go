@@ -72,7 +72,6 @@ var transferTables = []*transferTable{
 	  status_code started_ms reason first`)},
 	{name: "attempt", keys: 2, reach: ofDaysAndIn, columns: fields(`delivery number body`)},
 	{name: "search", keys: 1, reach: ofDays, columns: fields(`id first last body`)},
-	// What was leased waits, from the end of its last attempt, or from when it was made.
 	{name: tableWork, keys: 1, columns: fields(`id tenant webhook event members revision trigger built_ms tries fence due_ms status_code started_ms
 	  reason first`)},
 	{name: "member", keys: 2, columns: fields(`event webhook until_ms line size tenant revision trigger`)},

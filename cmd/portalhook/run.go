@@ -29,6 +29,7 @@ type commandLine struct {
 	Import     importCommand     `cmd:"" help:"Make the webhooks that another system lists."`
 	Export     exportCommand     `cmd:"" help:"Write the webhooks as another system lists them."`
 	Backup     backupCommand     `cmd:"" help:"Copy the store, also while the server runs."`
+	Migrate    migrateCommand    `cmd:"" help:"Take a store from SQLite to PostgreSQL, or back."`
 	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 
