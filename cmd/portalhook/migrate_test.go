@@ -86,8 +86,8 @@ func fillForMigration(t *testing.T, server *process) {
 	server.call(t, http.MethodPost, "/api/v1/tenants", map[string]any{"name": "other", "portalId": "FEDCBA9876543210", "portalUrl": "https://other.example.com/"}, nil, http.StatusCreated)
 }
 
-// answers is what a server says of everything that does not move.
-func answers(t *testing.T, server *process) map[string]any {
+// allAnswers is what a server says of everything that does not move.
+func allAnswers(t *testing.T, server *process) map[string]any {
 	t.Helper()
 	all := make(map[string]any)
 	get := func(path string) map[string]any {
@@ -148,7 +148,7 @@ func TestMigrationKeepsEveryAnswer(t *testing.T) {
 	status, out := migrate(t, "--from", from, "--to", database)
 	require.Equal(t, 1, status)
 	require.Contains(t, out, "stop the server first")
-	want := answers(t, server)
+	want := allAnswers(t, server)
 	server.stop(t)
 	status, out = migrate(t, "--from", from, "--to", database, "--dry-run")
 	require.Equal(t, 0, status, out)
@@ -182,7 +182,7 @@ DROP TRIGGER hold ON delivery`)
 	require.Contains(t, out, "they are the same")
 	server.database, server.listen = database, "127.0.0.1:0"
 	server.start(t)
-	sameAnswers(t, want, answers(t, server))
+	sameAnswers(t, want, allAnswers(t, server))
 	server.stop(t)
 
 	back := filepath.Join(t.TempDir(), "back.db")
@@ -193,5 +193,5 @@ DROP TRIGGER hold ON delivery`)
 	server.store, server.listen = back, "127.0.0.1:0"
 	server.args = append(server.args, "--key-file", key)
 	server.start(t)
-	sameAnswers(t, want, answers(t, server))
+	sameAnswers(t, want, allAnswers(t, server))
 }
