@@ -273,7 +273,7 @@ func TestTransferResumes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			from, to := ways[name](t)
 			var report *storage.TransferReport
-			cuts, resumed := 0, int64(0)
+			cuts, resumed, checked := 0, int64(0), false
 			for allowed := 1; report == nil; allowed *= 2 {
 				ctx, cancel := context.WithCancel(t.Context())
 				steps := 0
@@ -283,7 +283,9 @@ func TestTransferResumes(t *testing.T) {
 					if step == storage.TransferCounting {
 						return
 					}
-					if steps++; steps == allowed {
+					checking := step == storage.TransferChecking && !checked
+					checked = checked || checking
+					if steps++; steps == allowed || checking {
 						cancel()
 					}
 				}}.Run(ctx)
