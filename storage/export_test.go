@@ -10,6 +10,8 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
+
+	"portalhook/delivery"
 )
 
 // Exec does to the tables what no method does.
@@ -137,3 +139,9 @@ func dayTableOf(table string) (suffix string, ours bool) {
 	}
 	return "", false
 }
+
+// FirstID is the lowest id of a millisecond since 1970.
+var FirstID = firstID
+
+// LatencyClasses is how many classes attempts are counted in.
+const LatencyClasses = len(delivery.LatencyBounds) + 1

@@ -34,6 +34,7 @@ const (
 	lockClosing  = 5 // one node closes intervals
 	lockSealing  = 6 // one node writes segments of the search index
 	lockFounding = 7 // one node makes what a new store begins with
+	lockTransfer = 8 // held for sharing by a node that joins, alone by a transfer as long as it lasts
 )
 
 // rowQuerier reads one row: a pool, or a transaction.

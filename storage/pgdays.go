@@ -18,6 +18,8 @@ var dayPartitions = [...]struct {
 	byDay bool // the bounds are days, not numbers
 }{{"event", false}, {"delivery", false}, {"attempt", false}, {"search", false}, {"identity", true}}
 
+const insertDay = `INSERT INTO day (day) VALUES (?) ON CONFLICT DO NOTHING`
+
 // knownDays is the days that have partitions, as far as this node has heard. It is base's tables: there are no others than those that are
 // asked, whatever the day.
 type knownDays struct {
@@ -89,7 +91,7 @@ func (p *Postgres) makeDay(ctx context.Context, day int64) error {
 		}
 	}
 	return p.plain(ctx, func(tx pgStatements) error {
-		return tx.run(`INSERT INTO day (day) VALUES (?) ON CONFLICT DO NOTHING`, day)
+		return tx.run(insertDay, day)
 	})
 }
 

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -22,7 +21,7 @@ func identityColumnsOf(names []identity) (c identityColumns) {
 		job, text, source := int32(0), name.ID, name.Source
 		if name.OfJob() {
 			job, text = 1, name.Job
-			source = fmt.Sprintf("%d:%s%s", len(name.Folder), name.Folder, name.Service)
+			source = jobSource(name.Folder, name.Service)
 		}
 		c.tenant, c.job = append(c.tenant, int64(name.tenant)), append(c.job, job)
 		c.name, c.source = append(c.name, pgText(text)), append(c.source, pgText(source))

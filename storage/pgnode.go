@@ -32,7 +32,13 @@ func (p *Postgres) join(ctx context.Context, dead int64) error {
 		host = "unknown"
 	}
 	var id int64
-	if err := p.pool.QueryRow(ctx, `INSERT INTO node (host) VALUES ($1) RETURNING id`, pgText(host)).Scan(&id); err != nil {
+	err = p.plain(ctx, func(tx pgStatements) error {
+		if err := tx.refuseTransfer(); err != nil {
+			return err
+		}
+		return tx.tx.QueryRow(ctx, `INSERT INTO node (host) VALUES ($1) RETURNING id`, pgText(host)).Scan(&id)
+	})
+	if err != nil {
 		return fmt.Errorf("join the other nodes: %w", err)
 	}
 	if before := p.node.Swap(id); before != 0 {

@@ -106,7 +106,7 @@ func (p *Postgres) openKeyRing(ctx context.Context, config Config) error {
 		if len(known) > 0 && !shared && !config.ForgetSecrets {
 			return fmt.Errorf("%w: %s holds none of the keys that the database's nodes have", ErrSecrets, config.KeyFile)
 		}
-		return tx.run(`INSERT INTO meta (name, value) VALUES ('keys', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1`, strings.Join(ours, " "))
+		return tx.run(setNote, noteKeys, strings.Join(ours, " "))
 	})
 }
 

@@ -90,8 +90,13 @@ func (t *pgTx) reorder(webhook uint32, ordered bool) error {
 		_, err := t.tx.Exec(t.ctx, pgOutOfLine, int64(webhook))
 		return err
 	}
+	return t.lineUp(&t.store.base, int64(webhook))
+}
+
+// lineUp puts the open work of a webhook into lines.
+func (s pgStatements) lineUp(store *base, webhook int64) error {
 	var ids, lines []int64
-	rows, err := t.tx.Query(t.ctx, pgOpenOfHook, int64(webhook))
+	rows, err := s.tx.Query(s.ctx, pgOpenOfHook, webhook)
 	if err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func (t *pgTx) reorder(webhook uint32, ordered bool) error {
 	var text string
 	var body []byte
 	_, err = pgx.ForEachRow(rows, []any{&id, &members, &text, &body}, func() error {
-		uri := t.store.uri(text)
+		uri := store.uri(text)
 		name := delivery.TogetherOf(&uri)
 		if members == 0 {
 			name = delivery.LineOf(&uri, body)
@@ -110,7 +115,7 @@ func (t *pgTx) reorder(webhook uint32, ordered bool) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	_, err = t.tx.Exec(t.ctx, pgLineUp, ids, lines)
+	_, err = s.tx.Exec(s.ctx, pgLineUp, ids, lines)
 	return err
 }
 

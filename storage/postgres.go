@@ -102,6 +102,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	if err := p.clock.set(ctx, p.pool); err != nil {
 		return err
 	}
+	if err := p.plain(ctx, pgStatements.refuseTransfer); err != nil {
+		return err
+	}
 	if err := p.openKeyRing(ctx, config); err != nil {
 		return err
 	}

@@ -81,6 +81,9 @@ func (s *Store) open(ctx context.Context, config Config) error {
 	}
 	s.readers.SetMaxOpenConns(readerCount)
 	s.readers.SetMaxIdleConns(readerCount)
+	if err := s.refuseUnfinished(ctx); err != nil {
+		return err
+	}
 	if s.ring, err = s.keyRing(ctx, config); err != nil {
 		return err
 	}
