@@ -23,6 +23,7 @@ type EventRecord struct {
 
 // Match is one webhook that an event matched, and what became of it.
 type Match struct {
+	Place       int // among the event's, from 1
 	WebhookID   triggers.WebhookID
 	WebhookName string // at acceptance
 	Trigger     string // the trigger that matched

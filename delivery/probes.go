@@ -16,6 +16,8 @@ const (
 	maxProbeWait      = 6 * time.Hour
 	// probePoll is how late it is seen at most that a probe is due sooner than was known.
 	probePoll = time.Minute
+	// leadPoll is how late it is seen at most that this server leads.
+	leadPoll = 2 * time.Second
 	// probesAtOnce is how many receivers are probed together: few, since those that are off often hang.
 	probesAtOnce = 4
 )
@@ -73,7 +75,7 @@ type probe struct {
 // probeDue probes the receivers whose time has come, those first that have waited longest, and says when to look again.
 func (d *Dispatcher) probeDue() time.Duration {
 	if !d.leads() {
-		return probePoll
+		return leadPoll
 	}
 	off := make(map[uint32]*entry)
 	keys := []uint32(nil)

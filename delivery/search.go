@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"portalhook/triggers"
@@ -53,7 +54,7 @@ func (q *EventQuery) Hears(uri *triggers.URI) bool {
 
 // EventPage is one page of an answer to an EventQuery.
 type EventPage struct {
-	Events []EventRecord // without their bodies
+	Events []EventSummary // without their bodies
 	// Stopped is where the search gave up, having looked at many events that were not asked for; zero when it did not. It goes on
 	// from there when Stopped is given as After.
 	Stopped triggers.ID
@@ -75,13 +76,45 @@ const (
 // EventOutcomes are all of them, the one that needs most attention first.
 var EventOutcomes = [...]EventOutcome{EventFailed, EventPending, EventSkipped, EventCancelled, EventDelivered, EventUnmatched}
 
+// ListedMatches is how many of an event's matches are shown with it in a list.
+const ListedMatches = 20
+
+// EventSummary is an event as lists show it: with the number of its matches, and no more than ListedMatches of them, those that were not
+// delivered first.
+type EventSummary struct {
+	EventRecord
+
+	Matched int
+	States  map[State]int // how many of the deliveries are in each state that any is in
+}
+
+// Summarize is the specification of summaries: that of an event with all its matches.
+func Summarize(e *EventRecord) *EventSummary {
+	summary := &EventSummary{EventRecord: *e, Matched: len(e.Matches), States: map[State]int{}}
+	var missed, delivered []Match
+	for i := range e.Matches {
+		m := &e.Matches[i]
+		if m.Delivery.State != "" { // its history is past
+			summary.States[m.Delivery.State]++
+		}
+		if m.Delivery.State == Succeeded {
+			delivered = append(delivered, *m)
+		} else {
+			missed = append(missed, *m)
+		}
+	}
+	listed := append(missed, delivered...)
+	summary.Matches = listed[:min(ListedMatches, len(listed))]
+	return summary
+}
+
 // Has reports whether the event has the outcome.
-func (e *EventRecord) Has(outcome EventOutcome) bool {
+func (e *EventSummary) Has(outcome EventOutcome) bool {
 	switch outcome {
 	case EventUnmatched:
-		return len(e.Matches) == 0
+		return e.Matched == 0
 	case EventDelivered:
-		return len(e.Matches) > 0 && !e.anyIn(Waiting, Sending, Exhausted, Skipped, Cancelled)
+		return e.Matched > 0 && !e.anyIn(Waiting, Sending, Exhausted, Skipped, Cancelled)
 	case EventPending:
 		return e.anyIn(Waiting, Sending)
 	case EventFailed:
@@ -95,7 +128,7 @@ func (e *EventRecord) Has(outcome EventOutcome) bool {
 }
 
 // Outcome is the one of the event's outcomes that needs most attention.
-func (e *EventRecord) Outcome() EventOutcome {
+func (e *EventSummary) Outcome() EventOutcome {
 	for _, outcome := range EventOutcomes {
 		if e.Has(outcome) {
 			return outcome
@@ -104,11 +137,36 @@ func (e *EventRecord) Outcome() EventOutcome {
 	return EventUnmatched
 }
 
-func (e *EventRecord) anyIn(states ...State) bool {
-	for i := range e.Matches {
-		if slices.Contains(states, e.Matches[i].Delivery.State) {
-			return true
-		}
-	}
-	return false
+func (e *EventSummary) anyIn(states ...State) bool {
+	return slices.ContainsFunc(states, func(s State) bool { return e.States[s] > 0 })
+}
+
+// MatchQuery asks for the webhooks that one event matched, in the order of their places. What is empty does not restrict.
+type MatchQuery struct {
+	Tenant      uint32
+	Event       triggers.ID
+	WebhookName string  // a part of the name at acceptance, without regard to case
+	States      []State // of the delivery
+
+	Backwards bool
+	After     int // cursor: the place of the last match of the page before; 0: from the start
+	Limit     int
+}
+
+// Asks reports whether the query asks for a match, its place left aside.
+func (q *MatchQuery) Asks(m *Match) bool {
+	return q.AsksName(m.WebhookName) && (len(q.States) == 0 || slices.Contains(q.States, m.Delivery.State))
+}
+
+// AsksName reports whether the query asks for webhooks of the name.
+func (q *MatchQuery) AsksName(name string) bool {
+	return q.WebhookName == "" || strings.Contains(triggers.Fold(name), triggers.Fold(q.WebhookName))
+}
+
+// MatchPage is one page of an answer to a MatchQuery.
+type MatchPage struct {
+	Matches []Match
+	// Stopped is the place where the search gave up, having looked at many matches that were not asked for; 0 when it did not. It goes on from there
+	// when Stopped is given as After.
+	Stopped int
 }

@@ -150,24 +150,3 @@ func (s *base) addAttempts(ctx context.Context, tx querier, record *delivery.Rec
 		return err
 	})
 }
-
-// records are the summaries that a query for recordColumns gives.
-func (s *base) records(ctx context.Context, tx querier, query string, args ...any) ([]*delivery.Record, error) {
-	var found []recordRow
-	err := each(ctx, tx, query, args, func(rows *sql.Rows) error {
-		var row recordRow
-		err := rows.Scan(row.scan()...)
-		found = append(found, row)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*delivery.Record, len(found))
-	for i := range found {
-		if list[i], err = s.record(ctx, tx, &found[i]); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}

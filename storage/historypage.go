@@ -237,7 +237,7 @@ var errForeign = errors.New("the webhook is another tenant's")
 
 // look reads proposed deliveries, and gives those that are asked for, in their order.
 func (h *history) look(ctx context.Context, ids []triggers.ID) ([]delivery.Record, error) {
-	rows, err := h.rows(ctx, ids)
+	rows, err := h.store.rows(ctx, h.tx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func (h *history) isOfType(r *delivery.Record) bool {
 }
 
 // rows reads deliveries, wherever they lie.
-func (h *history) rows(ctx context.Context, ids []triggers.ID) (map[triggers.ID]recordRow, error) {
+func (s *base) rows(ctx context.Context, tx querier, ids []triggers.ID) (map[triggers.ID]recordRow, error) {
 	rows := make(map[triggers.ID]recordRow, len(ids))
 	read := func(from *sql.Rows) error {
 		var row recordRow
@@ -280,20 +280,20 @@ func (h *history) rows(ctx context.Context, ids []triggers.ID) (map[triggers.ID]
 		rows[triggers.ID(row.id)] = row
 		return err
 	}
-	for suffix, ids := range h.byTables(ids) {
-		if err := eachOf(ctx, h.tx, forDay(recordsOfDay, suffix), ids, read); err != nil {
+	for suffix, ids := range s.byTables(ids) {
+		if err := eachOf(ctx, tx, forDay(recordsOfDay, suffix), ids, read); err != nil {
 			return nil, err
 		}
 	}
 	open := slices.DeleteFunc(slices.Clone(ids), func(id triggers.ID) bool { _, ended := rows[id]; return ended })
-	return rows, eachOf(ctx, h.tx, recordsOfWork, open, read)
+	return rows, eachOf(ctx, tx, recordsOfWork, open, read)
 }
 
 // byTables are ids by the suffix of the tables they lie in.
-func (h *history) byTables(ids []triggers.ID) map[string][]triggers.ID {
+func (s *base) byTables(ids []triggers.ID) map[string][]triggers.ID {
 	lie := make(map[string][]triggers.ID)
 	for _, id := range ids {
-		suffix := h.store.tables.suffix(id)
+		suffix := s.tables.suffix(id)
 		lie[suffix] = append(lie[suffix], id)
 	}
 	return lie
@@ -306,7 +306,7 @@ func (h *history) withURIs(ctx context.Context, list []*delivery.Record) ([]deli
 		events[i] = record.EventID
 	}
 	uris := make(map[triggers.ID]string, len(list))
-	for suffix, ids := range h.byTables(events) {
+	for suffix, ids := range h.store.byTables(events) {
 		err := eachOf(ctx, h.tx, forDay(urisOfDay, suffix), ids, func(rows *sql.Rows) error {
 			var id int64
 			var uri string

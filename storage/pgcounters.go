@@ -150,30 +150,49 @@ func (p *Postgres) Open() int {
 	return int(max(0, p.opened.ours+p.opened.others))
 }
 
-// countOthers asks for what other nodes have added. Where it is in doubt what we have, it counts that too, while nobody here writes.
-func (p *Postgres) countOthers(ctx context.Context) error {
-	p.opened.mu.Lock()
-	doubt := p.opened.doubt
-	p.opened.mu.Unlock()
-	if doubt {
-		for range writersAtOnce {
-			slot := <-p.slots
-			defer func() { p.slots <- slot }()
-		}
-	}
+// pgOpened is what the writers of a node have added, and what all others have.
+const pgOpened = `SELECT coalesce(sum(n) FILTER (WHERE slot BETWEEN $1 AND $2), 0)::bigint,
+  coalesce(sum(n) FILTER (WHERE slot NOT BETWEEN $1 AND $2), 0)::bigint FROM opened`
+
+func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err error) {
 	first := p.node.Load()*writersAtOnce + 1
-	var ours, others int64
-	err := p.pool.QueryRow(ctx, `SELECT coalesce(sum(n) FILTER (WHERE slot BETWEEN $1 AND $2), 0)::bigint,
-    coalesce(sum(n) FILTER (WHERE slot NOT BETWEEN $1 AND $2), 0)::bigint FROM opened`, first, first+writersAtOnce-1).Scan(&ours, &others)
+	err = p.pool.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
 	if err != nil {
-		return fmt.Errorf("count open deliveries: %w", err)
+		err = fmt.Errorf("count open deliveries: %w", err)
+	}
+	return ours, others, err
+}
+
+// countOthers asks for what other nodes have added.
+func (p *Postgres) countOthers(ctx context.Context) error {
+	_, others, err := p.readOpened(ctx)
+	if err != nil {
+		return err
 	}
 	p.opened.mu.Lock()
 	defer p.opened.mu.Unlock()
 	p.opened.others = others
-	if doubt {
-		p.opened.ours, p.opened.doubt = ours, false
+	return nil
+}
+
+// settleDoubt counts what this node has added where that is in doubt, while nobody here writes.
+func (p *Postgres) settleDoubt(ctx context.Context) error {
+	p.opened.mu.Lock()
+	doubt := p.opened.doubt
+	p.opened.mu.Unlock()
+	if !doubt {
+		return nil
 	}
+	for range writersAtOnce {
+		defer p.slots.give(p.slots.take())
+	}
+	ours, _, err := p.readOpened(ctx)
+	if err != nil {
+		return err
+	}
+	p.opened.mu.Lock()
+	defer p.opened.mu.Unlock()
+	p.opened.ours, p.opened.doubt = ours, false
 	return nil
 }
 

@@ -20,8 +20,13 @@ const (
 	orphanInterval = time.Minute
 )
 
-// join makes a row for this node. Leases of an earlier one are of a node that is dead.
-func (p *Postgres) join(ctx context.Context) error {
+// join makes a row for this node, in place of the one that was found dead; 0 at the start. The leases of that are of a node that is dead.
+func (p *Postgres) join(ctx context.Context, dead int64) error {
+	p.joins.Lock()
+	defer p.joins.Unlock()
+	if p.node.Load() != dead {
+		return nil // somebody else has
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -88,8 +93,8 @@ func (p *Postgres) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if tag.RowsAffected() == 0 && p.node.Load() == node {
-		if err := p.join(ctx); err != nil {
+	if tag.RowsAffected() == 0 {
+		if err := p.join(ctx, node); err != nil {
 			return err
 		}
 	}
@@ -110,6 +115,9 @@ func (p *Postgres) beat(ctx context.Context) error {
 		return err
 	}
 	if err := p.prepareDays(ctx, dayOf(next)); err != nil {
+		return err
+	}
+	if err := p.settleDoubt(ctx); err != nil {
 		return err
 	}
 	if err := p.countOthers(ctx); err != nil {

@@ -3,7 +3,6 @@ package storage_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"portalhook/delivery"
 	"portalhook/router"
 	"portalhook/storage"
-	"portalhook/storage/postgrestest"
 	"portalhook/triggers"
 )
 
@@ -301,88 +299,4 @@ func TestNodesHearOfChanges(t *testing.T) {
 	until("its end was not heard of", func() bool { return matches(0) == 1 })
 	_, err = directory[0].ByID(second.Tenant, second.ID)
 	require.ErrorIs(t, err, triggers.ErrNotFound)
-}
-
-// Several nodes make the tables of a new database at the same time; an older node may run beside a newer one, and start.
-func TestNodesMigrateTogether(t *testing.T) {
-	t.Parallel()
-	config := storage.Config{URL: postgrestest.Database(t, "", nil), KeyFile: filepath.Join(t.TempDir(), "test.key")}
-	first := openPostgres(t, config) // it makes the key file, which the others are given
-	require.NoError(t, first.Close())
-	config.URL = postgrestest.Database(t, "", nil)
-	opened := make([]*storage.Postgres, 4)
-	var group sync.WaitGroup
-	for i := range opened {
-		group.Go(func() {
-			var err error
-			if opened[i], err = storage.OpenPostgres(t.Context(), config); err != nil {
-				t.Errorf("node %d: %v", i, err)
-			}
-		})
-	}
-	group.Wait()
-	if t.Failed() {
-		return
-	}
-	w := sharedHook(t, opened[0])
-	opened[0].Exec(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
-	opened[0].Exec(t, `ALTER TABLE webhook ADD COLUMN later text`)
-	opened[0].Exec(t, `ALTER TABLE event ADD COLUMN later text`)
-	older := openPostgres(t, config)
-	for _, node := range append(opened, older) {
-		_, err := node.Enqueue(t.Context(), []delivery.Acceptance{shared(t, node, w, 1, "", waitingFor(w))})
-		require.NoError(t, err, "a newer node has added to the tables")
-		require.NoError(t, node.UpdateWebhook(t.Context(), w, delivery.WebhookLimits{}))
-		require.NoError(t, node.Close())
-	}
-}
-
-// All nodes need the same key file.
-func TestNodesShareKeys(t *testing.T) {
-	t.Parallel()
-	config := postgresConfig(t, nil)
-	store := openPostgres(t, config)
-	defer func() { require.NoError(t, store.Close()) }()
-	sessions, err := store.SessionKeys()
-	require.NoError(t, err)
-	other := config
-	other.KeyFile = filepath.Join(t.TempDir(), "other.key")
-	_, err = storage.OpenPostgres(t.Context(), other)
-	require.ErrorIs(t, err, storage.ErrSecrets, "a second node makes no keys of its own")
-	require.NoFileExists(t, other.KeyFile)
-	other.KeyFile = ""
-	_, err = storage.OpenPostgres(t.Context(), other)
-	require.ErrorContains(t, err, "key file")
-	second := openPostgres(t, config)
-	defer func() { require.NoError(t, second.Close()) }()
-	same, err := second.SessionKeys()
-	require.NoError(t, err)
-	require.Equal(t, sessions, same)
-}
-
-// When the database's clock was set, every node finds so, and the dates move once.
-func TestNodesShiftOnce(t *testing.T) {
-	t.Parallel()
-	all := nodes(t, 2)
-	w := sharedHook(t, all[0])
-	_, err := all[0].Enqueue(t.Context(), []delivery.Acceptance{shared(t, all[0], w, 1, "", waitingFor(w))})
-	require.NoError(t, err)
-	due := all[0].Number(t, `SELECT due_ms FROM work`)
-	require.NoError(t, all[0].ShiftDue(t.Context(), time.Hour))
-	require.NoError(t, all[1].ShiftDue(t.Context(), time.Hour+time.Second))
-	require.Equal(t, due+time.Hour.Milliseconds(), all[0].Number(t, `SELECT due_ms FROM work`))
-	require.NoError(t, all[0].ShiftDue(t.Context(), time.Hour))
-	require.Equal(t, due+2*time.Hour.Milliseconds(), all[0].Number(t, `SELECT due_ms FROM work`), "it was set again")
-}
-
-// A store that is closed says so.
-func TestPostgresClosed(t *testing.T) {
-	t.Parallel()
-	store := nodes(t, 1)[0]
-	require.NoError(t, store.Ping(t.Context()))
-	require.NoError(t, store.Close())
-	require.ErrorIs(t, store.Ping(t.Context()), storage.ErrClosed)
-	require.ErrorIs(t, store.Close(), storage.ErrClosed)
-	_, err := store.Enqueue(t.Context(), make([]delivery.Acceptance, 1))
-	require.ErrorIs(t, err, storage.ErrClosed)
 }

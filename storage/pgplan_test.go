@@ -57,7 +57,6 @@ var pgExcused = map[string]string{
 	"SELECT coalesce((SELECT sum(n) FROM opened":                                            "what is being sent is counted: as much as nodes have in hand",
 	"SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'keys'), (SELECT count(*) FROM webhook": "all webhooks are counted that have secrets, before a key file is made",
 	"UPDATE work SET due_ms = due_ms - greatest":                                            "waits are put right at the start",
-	"SELECT id, tenant, webhook, operation, name, at_ms, properties FROM notice":            "what is to be told is read from its beginning, some at a time",
 	"UPDATE member SET until_ms = greatest":                                                 "all intervals' ends move when the clock was set",
 	"UPDATE work SET due_ms = greatest":                                                     "all due dates move when the clock was set",
 	"INSERT INTO put_aside":                                                                 "retention: what is needed of a day is looked for in open work",

@@ -236,7 +236,10 @@ func (t *pgTx) shifted(now, by int64) (done bool, err error) {
 	if _, err := fmt.Sscan(text, &node, &then, &step); err == nil {
 		tolerance := shiftTolerance.Milliseconds()
 		if node != t.node && abs(now-then) < tolerance && abs(by-step) < tolerance {
-			return true, nil
+			alive, err := t.integer(`SELECT 1 FROM node WHERE id = ?`, node)
+			if err != nil || alive != 0 {
+				return true, err
+			}
 		}
 	}
 	return false, t.run(`INSERT INTO meta (name, value) VALUES ('shift', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1`, fmt.Sprint(t.node, now, by))

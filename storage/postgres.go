@@ -32,8 +32,9 @@ type Postgres struct {
 	clock serverClock
 
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
+	joins sync.Mutex   // held while the row is made
 	leads atomic.Bool  // it is the oldest node that is alive
-	slots chan int     // of those who write: each has counters of its own, and there are so many at the same time
+	slots slots        // of those who write: each has counters of its own, and there are so many at the same time
 	// legacyCloud is that of the revisions that are made.
 	legacyCloud atomic.Bool
 	days        knownDays
@@ -70,7 +71,7 @@ const (
 // key file does not open.
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
-		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: make(chan int, writersAtOnce),
+		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
 	}
 	if config.Now == nil {
 		config.Now = p.clock.Now
@@ -80,9 +81,6 @@ func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p.bind, p.tables, p.newTail, p.edit = numbered, &p.days, p.readTail, p.editAlone
 	p.isolation, p.sorts = sql.LevelRepeatableRead, pgSortColumns
 	p.turns.turns = newTurns()
-	for slot := range writersAtOnce {
-		p.slots <- slot
-	}
 	if err := p.open(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), p.abandon())
 	}
@@ -110,13 +108,10 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	if err := p.openKeyRing(ctx, config); err != nil {
 		return err
 	}
-	if err := p.join(ctx); err != nil {
+	if err := p.join(ctx, 0); err != nil {
 		return err
 	}
 	if err := p.days.load(ctx, p.pool); err != nil {
-		return err
-	}
-	if err := p.countOthers(ctx); err != nil {
 		return err
 	}
 	if err := p.cancelOrphans(ctx); err != nil {

@@ -80,8 +80,8 @@ func (l *search) page(ctx context.Context) (*delivery.EventPage, error) {
 	return page, nil
 }
 
-// look reads an event with its matches; nil when it is not one that is asked for, or no more.
-func (l *search) look(ctx context.Context, id triggers.ID) (*delivery.EventRecord, error) {
+// look reads an event's summary; nil when it is not one that is asked for, or no more.
+func (l *search) look(ctx context.Context, id triggers.ID) (*delivery.EventSummary, error) {
 	q := &l.query
 	event, matches, err := l.store.findEvent(ctx, l.tx, q.Tenant, id)
 	if errors.Is(err, triggers.ErrNotFound) {
@@ -93,14 +93,23 @@ func (l *search) look(ctx context.Context, id triggers.ID) (*delivery.EventRecor
 	if !l.wants(event, len(matches) == 0) {
 		return nil, nil //nolint:nilnil // as above
 	}
-	if err := l.store.addMatches(ctx, l.tx, event, matches); err != nil {
+	event.Body = nil
+	all, err := l.store.newMatched(l.tx, event, matches)
+	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", id.Event(), err)
 	}
-	if q.Outcome != "" && !event.Has(q.Outcome) {
+	summary, err := all.count(ctx)
+	switch {
+	case err != nil:
+	case q.Outcome != "" && !summary.Has(q.Outcome):
 		return nil, nil //nolint:nilnil // as above
+	default:
+		err = all.addListed(ctx, summary)
 	}
-	event.Body = nil
-	return event, nil
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", id.Event(), err)
+	}
+	return summary, nil
 }
 
 // wants judges all of an event but what became of its deliveries.

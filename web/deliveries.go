@@ -22,6 +22,11 @@ type History interface {
 	WebhookKeys(ctx context.Context, q delivery.WebhookQuery) ([]uint32, error)
 	// Event is triggers.ErrNotFound when there is no such event.
 	Event(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventRecord, error)
+	// EventSummary is the event, its body included, as Events lists it; triggers.ErrNotFound when there is no such event.
+	EventSummary(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventSummary, error)
+	// Matches is a page of the webhooks that an event matched, and Matched the keys of all; triggers.ErrNotFound when there is no such event.
+	Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.MatchPage, error)
+	Matched(ctx context.Context, tenant uint32, event triggers.ID) ([]uint32, error)
 	// Events is a page of the events that are asked for.
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)

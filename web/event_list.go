@@ -13,9 +13,6 @@ import (
 	"portalhook/triggers"
 )
 
-// maxListedMatches is how many of an event's matches a list shows, those that were not delivered first; the event itself shows all.
-const maxListedMatches = 20
-
 var (
 	eventSorts   = []string{"acceptedAt"}
 	eventFilters = []string{"uri", "eventId", "username", "from", "to", "outcome"}
@@ -52,7 +49,7 @@ func (s *Server) listEvents(c echo.Context, key *triggers.APIKey) error {
 		next = found.Stopped.Event()
 	}
 	o := openObject(nil)
-	o.array("data", len(page), func(dst []byte, i int) []byte { return appendListedEvent(dst, &page[i]) })
+	o.array("data", len(page), func(dst []byte, i int) []byte { return s.appendListedEvent(dst, &page[i]) })
 	l.links(o, s.address(c), next, prev)
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
@@ -138,35 +135,10 @@ func onlyThing(t *triggers.Trigger) (folder, id string, ok bool) {
 }
 
 // appendListedEvent writes an event as lists show it: how many deliveries stand how, and those that were not delivered.
-func appendListedEvent(dst []byte, ev *delivery.EventRecord) []byte {
+func (s *Server) appendListedEvent(dst []byte, ev *delivery.EventSummary) []byte {
 	o := openObject(dst)
-	writeEventHead(o, ev)
+	writeEventHead(o, &ev.EventRecord)
 	o.text("outcome", string(ev.Outcome()))
-	o.number("matched", int64(len(ev.Matches)))
-	o.object("deliveries", func(o *object) {
-		for _, state := range []delivery.State{
-			delivery.Waiting, delivery.Sending, delivery.Succeeded, delivery.Exhausted, delivery.Skipped, delivery.Cancelled,
-		} {
-			n := int64(0)
-			for i := range ev.Matches {
-				if ev.Matches[i].Delivery.State == state {
-					n++
-				}
-			}
-			if n > 0 {
-				o.number(string(state), n)
-			}
-		}
-	})
-	shown := make([]*delivery.Match, 0, len(ev.Matches))
-	for _, delivered := range []bool{false, true} {
-		for i := range ev.Matches {
-			if (ev.Matches[i].Delivery.State == delivery.Succeeded) == delivered {
-				shown = append(shown, &ev.Matches[i])
-			}
-		}
-	}
-	shown = shown[:min(len(shown), maxListedMatches)]
-	o.array("matches", len(shown), func(dst []byte, i int) []byte { return appendMatch(dst, shown[i]) })
+	s.writeMatches(o, ev, ev.Matches)
 	return o.close()
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -130,58 +129,4 @@ func appendReceipt(dst []byte, ev *triggers.Event, receipt *delivery.Receipt) []
 		dst = append(dst, `,"duplicate":true`...)
 	}
 	return append(dst, '}')
-}
-
-// getEvent shows an accepted event and what became of it, webhook by webhook.
-func (s *Server) getEvent(c echo.Context, key *triggers.APIKey) error {
-	id, ok := triggers.ParseEventID(c.Param("event"))
-	if !ok {
-		return fault(codeNotFound, "there is no such event")
-	}
-	record, err := s.config.History.Event(c.Request().Context(), key.Tenant, id)
-	switch {
-	case errors.Is(err, triggers.ErrNotFound):
-		return fault(codeNotFound, "there is no such event, or its history is past")
-	case err != nil:
-		return fmt.Errorf("read event %s: %w", id.Event(), err)
-	}
-	writeJSON(c, http.StatusOK, appendEvent(nil, record))
-	return nil
-}
-
-func appendEvent(dst []byte, ev *delivery.EventRecord) []byte {
-	o := openObject(dst)
-	writeEventHead(o, ev)
-	o.text("outcome", string(ev.Outcome()))
-	o.raw("event", ev.Body)
-	o.number("matched", int64(len(ev.Matches)))
-	o.array("matches", len(ev.Matches), func(dst []byte, i int) []byte { return appendMatch(dst, &ev.Matches[i]) })
-	return o.close()
-}
-
-// writeEventHead writes what the sender said of an event, but for its own shape.
-func writeEventHead(o *object, ev *delivery.EventRecord) {
-	o.text("id", ev.ID.Event())
-	if ev.EventID != "" {
-		o.text("eventId", ev.EventID)
-	}
-	if ev.Source != "" {
-		o.text("source", ev.Source)
-	}
-	o.text("uri", ev.URI)
-	o.text("username", ev.Username)
-	o.time("when", ev.When)
-	o.time("acceptedAt", ev.AcceptedAt)
-}
-
-func appendMatch(dst []byte, m *delivery.Match) []byte {
-	o := openObject(dst)
-	o.text("webhookId", m.WebhookID.String())
-	o.text("webhookName", m.WebhookName)
-	o.text("trigger", m.Trigger)
-	o.object("delivery", func(o *object) {
-		o.text("id", m.Delivery.ID.Delivery())
-		writeState(o, &m.Delivery)
-	})
-	return o.close()
 }

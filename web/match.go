@@ -31,19 +31,15 @@ type question struct {
 	past       *delivery.Span    // the stored events that the draft is held to; nil: none
 }
 
-// postMatch is a dry run: nothing is stored and nothing is sent. With explain=matches only the webhooks that match are told.
+// postMatch is a dry run: nothing is stored and nothing is sent. The query says which webhooks are told of.
 func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	body, err := readJSON(c.Request())
 	if err != nil {
 		return err
 	}
-	all := true
-	switch explain := c.QueryParam("explain"); explain {
-	case "", "all":
-	case "matches":
-		all = false
-	default:
-		return triggers.Invalid(triggers.CodeOutOfRange, "explain", "explain is %q; it must be all or matches", explain)
+	choice, err := s.readChoice(c, key.Tenant)
+	if err != nil {
+		return err
 	}
 	q, err := s.readQuestion(body)
 	if err != nil {
@@ -51,7 +47,7 @@ func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	}
 	o := openObject(nil)
 	if q.event != nil {
-		s.writeVerdict(o, key.Tenant, q, all)
+		s.writeVerdict(o, key.Tenant, q, choice)
 	}
 	if q.past != nil {
 		q.draft.Tenant = key.Tenant
@@ -63,22 +59,33 @@ func (s *Server) postMatch(c echo.Context, key *triggers.APIKey) error {
 	return nil
 }
 
-// writeVerdict writes which webhooks would get the event, and with all why the others would not.
-func (s *Server) writeVerdict(o *object, tenant uint32, q *question, all bool) {
+// writeVerdict writes which webhooks would get the event, and why the others that are chosen would not.
+func (s *Server) writeVerdict(o *object, tenant uint32, q *question, choice *choice) {
 	uri := &q.event.URI
-	matches, others := s.match(tenant, q)
+	matches, others := s.match(tenant, q, choice)
 	o.text("uri", uri.String())
 	o.number("matched", int64(len(matches)))
 	if q.draft != nil {
 		o.object("draft", func(o *object) { writeDraft(o, q) })
 	}
-	left := maxExplained
-	truncated := left < len(matches)
-	matches = matches[:min(left, len(matches))]
-	left -= len(matches)
+	told := min(choice.limit, len(matches))
+	truncated := choice.limit == maxExplained && told < len(matches)
+	matches = matches[:told]
 	o.array("matches", len(matches), func(dst []byte, i int) []byte { return appendHeard(dst, matches[i], uri) })
-	if all {
-		truncated = truncated || left < len(others)
+	if choice.others {
+		left := choice.limit
+		if left == maxExplained {
+			left -= told
+		}
+		if choice.nearest {
+			o.number("unmatched", int64(len(others)))
+			truncated = truncated || len(others) > maxJudged
+			var near int
+			others, near = nearestFirst(others, uri)
+			o.number("near", int64(near))
+		} else {
+			truncated = truncated || left < len(others)
+		}
 		others = others[:min(left, len(others))]
 		o.array("others", len(others), func(dst []byte, i int) []byte { return appendUnheard(dst, others[i], q) })
 	}
@@ -149,11 +156,14 @@ func (s *Server) readEvent(value jsontext.Value) (ev *triggers.Event, properties
 	return ev, payload.PropertiesOf(body), nil
 }
 
-// match divides a tenant's webhooks into those that would get the event, by the table in force and their own conditions, and the
-// others; each by name.
-func (s *Server) match(tenant uint32, q *question) (matches, others []*triggers.Webhook) {
+// match divides the chosen webhooks of a tenant into those that would get the event, by the table in force and their own conditions, and
+// the others; each by name.
+func (s *Server) match(tenant uint32, q *question, choice *choice) (matches, others []*triggers.Webhook) {
 	hits := s.config.Table.Match(tenant, &q.event.URI, nil)
 	for w := range s.config.Directory.Webhooks(tenant) {
+		if !choice.has(w) {
+			continue
+		}
 		_, hit := slices.BinarySearchFunc(hits, w.Key, func(h router.Hit, key uint32) int { return cmp.Compare(h.Webhook, key) })
 		if hit && w.Admit(q.event, q.properties) == triggers.Admitted {
 			matches = append(matches, w)

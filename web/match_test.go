@@ -50,6 +50,58 @@ func TestMatch(t *testing.T) {
 	require.Empty(t, e.events, "a dry run stores nothing")
 }
 
+// TestMatchChosen asks about some of many webhooks.
+func TestMatchChosen(t *testing.T) {
+	e := newEdge(t)
+	create := func(name, eventType, more string) {
+		e.create(t, `{"name":"`+name+`","url":"https://a.example.com/","eventTypes":["/roles","`+eventType+`"],"enabled":true`+more+`}`)
+	}
+	create("A far", "/users", "")
+	create("B near", "/items/unshare", "")
+	create("C nearer", "/items/4*/unshare", "")
+	create("E got it", "/items/share", "")
+	event := e.post(t, share)
+	create("D held", "/items/share", `,"filter":"username eq \"nobody\""`)
+	create("F later", "/items", "")
+	ask := func(query string) map[string]any {
+		a := e.call(t, "POST", "/api/v1/match?"+query, `{"event":`+share+`}`)
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		return a.json(t)
+	}
+	names := func(list any) (all []string) {
+		for _, w := range list.([]any) {
+			all = append(all, w.(map[string]any)["name"].(string))
+		}
+		return all
+	}
+	got := ask("order=nearest")
+	require.Equal(t, []string{"E got it", "F later"}, names(got["matches"]))
+	require.Equal(t, []string{"D held", "C nearer", "B near", "A far"}, names(got["others"]))
+	require.Equal(t, []any{2., 4., 3., nil}, []any{got["matched"], got["unmatched"], got["near"], got["truncated"]})
+	got = ask("order=nearest&limit=1&except=" + event)
+	require.Equal(t, []string{"F later"}, names(got["matches"]))
+	require.Equal(t, []string{"D held"}, names(got["others"]))
+	require.Equal(t, []any{1., 4., 3., nil}, []any{got["matched"], got["unmatched"], got["near"], got["truncated"]})
+	got = ask("limit=2&name=NEAR")
+	require.Empty(t, got["matches"])
+	require.Equal(t, []string{"B near", "C nearer"}, names(got["others"]))
+	require.NotContains(t, got, "near")
+	require.NotContains(t, ask("explain=matches&order=nearest"), "others")
+	for query, field := range map[string]string{"order=far": "order", "limit=0": "limit", "limit=x": "limit", "except=x": "except", "except=" + otherEvent(t, e): "except"} {
+		a := e.call(t, "POST", "/api/v1/match?"+query, `{"event":`+share+`}`)
+		require.Equal(t, http.StatusBadRequest, a.status, query)
+		require.Contains(t, a.body, field)
+	}
+}
+
+// otherEvent is an event of another tenant.
+func otherEvent(t *testing.T, e *edge) string {
+	t.Helper()
+	a := e.as(t, otherKey, "POST", "/api/v1/events", share)
+	require.Equal(t, http.StatusAccepted, a.status, a.body)
+	return a.json(t)["id"].(string)
+}
+
 // TestMatchHeldBack asks about webhooks that a trigger of theirs would let hear the event.
 func TestMatchHeldBack(t *testing.T) {
 	e := newEdge(t)

@@ -319,7 +319,7 @@ func (m *memory) Dispatch(_ context.Context, tenant uint32, events []*triggers.E
 				ID: m.nextID, Tenant: tenant, Webhook: w.Key, WebhookID: w.ID, EventID: record.ID, URI: record.URI,
 				Trigger: w.Triggers[hit.Trigger].Text, State: delivery.Waiting, CreatedAt: at, DueAt: at,
 			}
-			record.Matches = append(record.Matches, delivery.Match{WebhookID: w.ID, WebhookName: w.Name, Trigger: r.Trigger, Delivery: r})
+			record.Matches = append(record.Matches, delivery.Match{Place: len(record.Matches) + 1, WebhookID: w.ID, WebhookName: w.Name, Trigger: r.Trigger, Delivery: r})
 			m.records = append(m.records, r)
 		}
 		m.events[record.ID] = record
@@ -459,12 +459,12 @@ func (m *memory) Events(_ context.Context, q delivery.EventQuery) (*delivery.Eve
 		after := q.After == 0 || (q.OldestFirst && ev.ID > q.After) || (!q.OldestFirst && ev.ID < q.After)
 		uri, err := triggers.Default().ParseURI(ev.URI)
 		if err == nil && ev.Tenant == q.Tenant && after && q.Hears(&uri) && (q.EventID == "" || q.EventID == ev.EventID) &&
-			(q.Username == "" || strings.EqualFold(q.Username, ev.Username)) && (q.Outcome == "" || ev.Has(q.Outcome)) &&
+			(q.Username == "" || strings.EqualFold(q.Username, ev.Username)) && (q.Outcome == "" || delivery.Summarize(ev).Has(q.Outcome)) &&
 			!ev.AcceptedAt.Before(q.From) && (q.To.IsZero() || ev.AcceptedAt.Before(q.To)) {
-			page.Events = append(page.Events, *ev)
+			page.Events = append(page.Events, *delivery.Summarize(ev))
 		}
 	}
-	slices.SortFunc(page.Events, func(a, b delivery.EventRecord) int {
+	slices.SortFunc(page.Events, func(a, b delivery.EventSummary) int {
 		if q.OldestFirst {
 			return cmp.Compare(a.ID, b.ID)
 		}

@@ -32,11 +32,17 @@ const (
 
 // pace gives a request the time that its body needs. Short bodies of a known length, which is nearly all of them, have what every request has.
 func pace(c echo.Context) {
-	if request := c.Request(); request.ContentLength < 0 || request.ContentLength >= paceStep {
-		request.Body = &pacedBody{
-			ReadCloser: request.Body, control: http.NewResponseController(c.Response()), began: time.Now(), next: paceStep,
-		}
+	request := c.Request()
+	if 0 <= request.ContentLength && request.ContentLength < paceStep {
+		return
 	}
+	// A copy: the server looks at the body of its own request to see whether it was left unread, and then lets the client read the answer
+	// before it hangs up.
+	paced := request.WithContext(request.Context())
+	paced.Body = &pacedBody{
+		ReadCloser: request.Body, control: http.NewResponseController(c.Response()), began: time.Now(), next: paceStep,
+	}
+	c.SetRequest(paced)
 }
 
 // pacedBody is the body of a request whose time limits move on as it arrives.

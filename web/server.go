@@ -137,6 +137,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/api/v1/events", allowed: admin | emitter, handle: s.postEvents, quiet: true, tier: noTier},
 		{method: http.MethodGet, path: "/api/v1/events", allowed: admin | viewer, handle: s.listEvents},
 		{method: http.MethodGet, path: "/api/v1/events/:event", allowed: admin | viewer, handle: s.getEvent},
+		{method: http.MethodGet, path: "/api/v1/events/:event/matches", allowed: admin | viewer, handle: s.listMatches},
 		{method: http.MethodGet, path: "/api/v1/stats", allowed: admin | viewer, handle: s.getOverview},
 		{method: http.MethodGet, path: "/api/v1/tail", allowed: tailRoles, handle: s.getTail, tier: noTier},
 		{method: http.MethodGet, path: "/api/v1/routes", allowed: admin | user | viewer, handle: s.getBranches},

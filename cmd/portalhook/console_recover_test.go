@@ -146,6 +146,7 @@ func TestConsoleReplay(t *testing.T) {
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
 	b.press("Create new")
+	b.sees("#pane", "Create webhook")
 	b.fill("Name", "Late")
 	b.fill("URL", to.URL)
 	b.fill("Chosen triggers", "/items/delete")

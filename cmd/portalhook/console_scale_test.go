@@ -93,12 +93,47 @@ func TestConsoleScale(t *testing.T) {
 	event, err := evaluate[string](b, "location.pathname")
 	require.NoError(t, err)
 
+	// One event that a thousand webhooks got is shown a page at a time.
+	rows := func(n int) {
+		b.truth(fmt.Sprintf("document.querySelectorAll('#matches tbody .name').length === %d", n))
+	}
+	b.sees("#event-matches", "1,000 webhooks matched")
+	b.sees(".event-counts", "Arrived 1,000")
+	rows(25)
+	b.click("#matches a", "Next")
+	b.sees("#matches", "Webhook 0025")
+	rows(25)
+	b.click("#matches a", "Previous")
+	b.sees("#matches", "Webhook 0000")
+	b.fill("Name contains", "hook 077")
+	b.sees("#matches", "Webhook 0777")
+	rows(10)
+	b.choose("State is", "Failed")
+	b.sees("#matches", "No webhook of this event is like that")
+	b.press("Clear the filters")
+	rows(25)
+	b.sees("#others", "0 other webhooks")
+	b.accessible("an event of a thousand webhooks")
+
+	// The way of an event past a thousand webhooks: the nearest are shown, the others counted.
+	b.visit("/routes")
+	b.fill("An event's URI", "/items/x/share")
+	b.press("Show the way")
+	b.sees("#routes", "980 more came near.")
+	b.fill("An event's URI", "/users/x/update")
+	b.sees("#routes", "1,000 webhooks are about something else.")
+	b.fill("An event's URI", "/items/x/delete")
+	b.sees("#routes", "1,000 webhooks would get it")
+	b.sees("#routes", "980 more are not shown.")
+	b.accessible("the way of an event past a thousand webhooks")
+
 	healthz := b.fetched("/healthz")
 	t.Logf("at %d webhooks and %d deliveries; /healthz takes %.1f ms", manyWebhooks, manyWebhooks*manyEvents, healthz)
 	for _, path := range []string{
 		"/console/webhooks", "/console/webhooks?sort=-url&name=web", "/console/webhooks?sort=-successShare",
 		"/console/webhooks?sort=lastDelivery&last=succeeded", "/console/webhooks/" + id, "/console/webhooks/" + id + "?state=succeeded&sort=triggeredAt",
-		"/console/webhooks/" + id + "?state=exhausted", "/console/events", "/console/events?outcome=failed", "/console/events?username=user3", event,
+		"/console/webhooks/" + id + "?state=exhausted", "/console/events", "/console/events?outcome=failed", "/console/events?username=user3", event, event + "?webhookName=0777", event + "?state=exhausted",
+		"/console/routes", "/console/routes?ask=/items/x/share", "/console/routes?ask=/items/x/delete", "/console/overview",
 		"/console/catalogue", "/console/keys", "/console/settings", "/console/audit",
 	} {
 		took := b.fetched(path)

@@ -186,7 +186,7 @@ DROP TRIGGER hold ON delivery`)
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "by an earlier run")
 	require.Contains(t, out, "they are the same")
-	server.database, server.listen = database, "127.0.0.1:0"
+	server.database = database
 	server.start(t)
 	sameAnswers(t, want, allAnswers(t, server))
 	server.stop(t)
@@ -196,7 +196,7 @@ DROP TRIGGER hold ON delivery`)
 	require.Equal(t, 0, status, out)
 	require.Contains(t, out, "--key-file "+key)
 	server.database = ""
-	server.store, server.listen = back, "127.0.0.1:0"
+	server.store = back
 	server.args = append(server.args, "--key-file", key)
 	server.start(t)
 	sameAnswers(t, want, allAnswers(t, server))

@@ -138,7 +138,7 @@ func (p *process) kill() {
 		return
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	if p.logged != nil {
+	if p.logged != nil { // else a test reads its log otherwise
 		<-p.logged
 	}
 	_ = p.cmd.Wait()

@@ -44,7 +44,7 @@ var views = []view{
 		b.sees("#tail", "Listening")
 		b.press("Pause")
 		s.emit(b.t, map[string]any{"uri": "/items/4adc30bb03054812a846fa592de105de/share", "username": "jdoe", "properties": map[string]any{"sharedToGroups": []string{"Everyone"}}})
-		b.sees("#tail", "+2")
+		b.sees("#tail", "+3") // the event, and what became of it at two webhooks
 		_, _ = evaluate[bool](b, "document.querySelector('#tail').scrollIntoView() || true")
 	}},
 	{"routes", func(b *browser, _ *scene) {
@@ -77,6 +77,8 @@ var views = []view{
 		b.sees("#dialog", "Delete 2 webhooks?")
 	}},
 	{"webhook", func(b *browser, s *scene) { b.visit("/webhooks/" + s.shares) }},
+	{"webhook-ailing", func(b *browser, s *scene) { b.visit("/webhooks/" + s.ailing); b.sees(".health", "75 %") }},
+	{"webhook-stopped", func(b *browser, s *scene) { b.visit("/webhooks/" + s.stopped); b.sees(".health", "Next probe") }},
 	{"delivery", func(b *browser, s *scene) {
 		b.visit("/webhooks/" + s.signIns)
 		b.press("Show the delivery")
@@ -135,7 +137,7 @@ var views = []view{
 		b.sees("#pane", "It is given a URL")
 	}},
 	{"receiver", func(b *browser, s *scene) {
-		b.visit("/receivers/" + s.receiver)
+		b.visit("/receivers/" + s.inbox)
 		b.sees(".arrivals", "Does not verify")
 		b.press("2 POST")
 	}},
@@ -177,7 +179,9 @@ type scene struct {
 	shares, signIns string // ids of webhooks
 	event           string // id of an event
 	late            string // id of a webhook with a recovery that is paused
-	receiver        string // token of a built-in receiver
+	ailing, stopped string // ids of webhooks, of which one nearly and one wholly failed too often
+	receiver        string // URL of a receiver
+	inbox           string // token of a built-in one
 }
 
 func setScene(t *testing.T) *scene {
@@ -192,7 +196,7 @@ func setScene(t *testing.T) *scene {
 		_, _ = io.WriteString(w, `{"received":true}`)
 	}))
 	t.Cleanup(receiver.Close)
-	s := &scene{server: startServer(t)}
+	s := &scene{server: startServer(t), receiver: receiver.URL}
 	s.shares = s.create(t, map[string]any{
 		"name": "Shares to the map team", "description": "Tells the map team's bot what was shared", "url": receiver.URL + "/hooks/map-team",
 		"eventTypes": []string{"/items/share", "/items/*/unshare"}, "enabled": true, "secret": "0123456789abcdef0123456789abcdef",
@@ -238,7 +242,24 @@ func (s *scene) administer(t *testing.T) {
 		"properties": map[string]any{"sharedToGroups": []string{"Everyone", "a4e6e37e2f7d4bb5b64d587c91d39a2c"}},
 	})
 	awaitNoneOpen(t, s.server)
+	s.fail(t)
 	s.watch(t)
+}
+
+// fail has two webhooks fail: one three times of four that switch it off, one as often as it may.
+func (s *scene) fail(t *testing.T) {
+	t.Helper()
+	webhook := func(name string, failures int) string {
+		return s.create(t, map[string]any{
+			"name": name, "url": s.receiver + "/siem/" + name, "eventTypes": []string{"/groups/*/delete"}, "enabled": true, "retry": "once", "probe": true,
+			"deactivationPolicy": map[string]any{"numberOfFailures": failures, "daysInPast": 5},
+		})
+	}
+	s.ailing, s.stopped = webhook("Field-notes", 4), webhook("Harbour-cameras", 3)
+	for i := range 3 {
+		s.emit(t, map[string]any{"uri": fmt.Sprintf("/groups/g%d/delete", i), "username": "mia"})
+		awaitNoneOpen(t, s.server)
+	}
 }
 
 // watch has a built-in receiver be sent samples, one of which it cannot verify, and half of a webhook's history be recovered.
@@ -246,9 +267,9 @@ func (s *scene) watch(t *testing.T) {
 	t.Helper()
 	var receiver struct{ Token, URL string }
 	s.server.call(t, http.MethodPost, "/api/v1/receivers", map[string]any{"name": "Trying out", "secret": strings.Repeat("s", 32)}, &receiver, http.StatusCreated)
-	s.receiver = receiver.Token
+	s.inbox = receiver.Token
 	for _, trigger := range []string{"/items/share", "/users/updateUserRole", "com.qlik.v1.app.reload.finished"} {
-		s.server.call(t, http.MethodPost, "/api/v1/receivers/"+s.receiver+"/actions/sample", map[string]any{"trigger": trigger}, nil, http.StatusOK)
+		s.server.call(t, http.MethodPost, "/api/v1/receivers/"+s.inbox+"/actions/sample", map[string]any{"trigger": trigger}, nil, http.StatusOK)
 	}
 	s.late = s.create(t, map[string]any{
 		"name": "Made late", "url": receiver.URL, "eventTypes": []string{"/items/share"}, "enabled": true, "secret": strings.Repeat("o", 32),

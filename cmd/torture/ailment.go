@@ -16,10 +16,11 @@ import (
 // is to be quick stays below seven of them.
 type ailment struct {
 	name    string
-	members map[string]any // of the webhook
-	answer  sickAnswer     // of one that speaks HTTP
-	talk    talk           // of one that does not
-	scheme  string         // of the URL; default http
+	members map[string]any    // of the webhook
+	answer  sickAnswer        // of one that speaks HTTP
+	each    func() sickAnswer // the same, for one that remembers: made anew for each receiver
+	talk    talk              // of one that does not
+	scheme  string            // of the URL; default http
 	want    func(n int) fate
 	then    func(*rig, *server, *receiver, *load) error // what else must be so in the end
 }
@@ -45,7 +46,7 @@ const peakMost = 256 << 20
 // get the same few events, the healthy one a load besides.
 func suffer(ailments ...ailment) func(*rig) error {
 	return func(r *rig) error {
-		s, _, err := r.standard(serverOptions{})
+		s, err := r.standard(serverOptions{})
 		if err != nil {
 			return err
 		}
@@ -88,14 +89,18 @@ func (r *rig) ail(s *server, a *ailment, name string) (*receiver, error) {
 	}
 	v.sick, v.only = true, sickOperation
 	address := ""
-	if a.answer != nil {
+	answer := a.answer
+	if a.each != nil {
+		answer = a.each()
+	}
+	if answer != nil {
 		tries := map[int]int{} // by event; guarded by v.mu
 		v.open(func(w http.ResponseWriter, _ *http.Request, n int) bool {
 			v.mu.Lock()
 			try := tries[n]
 			tries[n]++
 			v.mu.Unlock()
-			return a.answer(w, n%sickEvents, try)
+			return answer(w, n%sickEvents, try)
 		})
 		address = v.server.Listener.Addr().String()
 	} else if address, err = r.converse(v, a.talk); err != nil {

@@ -30,7 +30,7 @@ func powerCut(r *rig) error {
 	if err != nil {
 		return err
 	}
-	s, _, err := r.standard(serverOptions{env: d.env()})
+	s, err := r.standard(serverOptions{env: d.env()})
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func powerCut(r *rig) error {
 
 // tornLog writes behind the log what a write that never ended leaves.
 func tornLog(r *rig) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func diskFull(r *rig) error {
 	if err != nil {
 		return err
 	}
-	s, _, err := r.standard(serverOptions{within: q, store: filepath.Join(q.dir, "portalhook.db")})
+	s, err := r.standard(serverOptions{within: q, store: filepath.Join(q.dir, "portalhook.db")})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func diskFails(r *rig) error {
 	if err != nil {
 		return err
 	}
-	s, _, err := r.standard(serverOptions{env: d.env()})
+	s, err := r.standard(serverOptions{env: d.env()})
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func readOnly(r *rig) error {
 	if err != nil {
 		return err
 	}
-	s, _, err := r.standard(serverOptions{within: q, store: filepath.Join(q.dir, "portalhook.db")})
+	s, err := r.standard(serverOptions{within: q, store: filepath.Join(q.dir, "portalhook.db")})
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ const walWriteLock = 120
 
 // databaseLocked holds the lock that another program would, for instance one that was left in the middle of a transaction.
 func databaseLocked(r *rig) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func databaseLocked(r *rig) error {
 
 // storeTaken starts a second server on the same file under load.
 func storeTaken(r *rig) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,6 +62,7 @@ func (r *rig) hangingRound(dir string, hanging, place int) error {
 	}
 	for n := range fairReceivers - 1 {
 		other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+			_, _ = io.Copy(io.Discard, request.Body) // else the end of the connection is not seen
 			if n < hanging {
 				<-request.Context().Done()
 			}
@@ -74,6 +76,7 @@ func (r *rig) hangingRound(dir string, hanging, place int) error {
 			return err
 		}
 	}
+	defer s.kill() // before the receivers close, or it would ask them again and again
 	const conns = 4
 	events := max(r.size.events/10, 4*conns)
 	l := round.emit(s, events, loadOptions{conns: conns, pace: conns * time.Second / fairPace})

@@ -48,7 +48,7 @@ func (f *fan) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 func fanOut(r *rig) error {
 	const events, hosts = 10, 8
 	webhooks := max(10*hosts, r.size.events/2)
-	s, _, err := r.standard(serverOptions{env: []string{"GOMEMLIMIT=256MiB"}}) // else the heap may grow to five times what is in use
+	s, err := r.standard(serverOptions{env: []string{"GOMEMLIMIT=256MiB"}}) // else the heap may grow to five times what is in use
 	if err != nil {
 		return err
 	}

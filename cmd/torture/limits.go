@@ -34,7 +34,7 @@ func outOfFiles(r *rig) error {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		return fmt.Errorf("%w: no prlimit(1)", errLeftOut)
 	}
-	s, _, err := r.standard(serverOptions{limits: []string{fmt.Sprintf("--nofile=%d", filesMost)}})
+	s, err := r.standard(serverOptions{limits: []string{fmt.Sprintf("--nofile=%d", filesMost)}})
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ const (
 // heavy is a server under a load of large batches, with a receiver that hangs for all of it and one that does not. When
 // the process ends it is started again.
 func (r *rig) heavy(o serverOptions) (*server, error) {
-	s, _, err := r.standard(o)
+	s, err := r.standard(o)
 	if err != nil {
 		return nil, err
 	}

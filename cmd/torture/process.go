@@ -28,7 +28,7 @@ func stopUnderLoad(r *rig) error {
 
 // interrupted ends the server so many times at random points of the load and starts it again.
 func (r *rig) interrupted(times int, end func(*server) error) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,11 @@ func scenarioTable(done []outcome, seed uint64, z size) string {
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", o.name, o.about, o.left)
 			continue
 		}
+		if o.err != nil {
+			fmt.Fprintf(&b, "| `%s` | %s | %d | %d | %d | %d | %s | FAILED |\n",
+				o.name, o.about, o.faults, o.acknowledged, o.lost, o.duplicates, o.recoveredWithin())
+			continue
+		}
 		refusals := strings.TrimPrefix(o.refusalsText(), "; ")
 		if refusals == "" {
 			refusals = "–"

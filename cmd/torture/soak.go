@@ -26,7 +26,7 @@ var manyTries = map[string]any{"retry": slices.Repeat([]string{"0s", "1s"}, 10),
 
 // soak has every kind of receiver hear the same events, while a fault of some kind happens at every point.
 func soak(r *rig) error {
-	s, _, err := r.standard(serverOptions{})
+	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}

@@ -236,7 +236,7 @@ func (q *Queue) Event(_ context.Context, tenant uint32, id triggers.ID) (*delive
 	for i, planned := range e.Planned {
 		revision := q.revisions[planned.Revision-1]
 		record.Matches = append(record.Matches, delivery.Match{
-			WebhookID: revision.WebhookID, WebhookName: revision.WebhookName, Trigger: revision.Triggers[planned.Trigger],
+			Place: i + 1, WebhookID: revision.WebhookID, WebhookName: revision.WebhookName, Trigger: revision.Triggers[planned.Trigger],
 			Delivery: q.outcome(e, i, planned),
 		})
 	}

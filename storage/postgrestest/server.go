@@ -26,7 +26,8 @@ type server struct {
 	port     string
 	password string
 	process  *os.Process
-	ended    chan error
+	ended    chan struct{}
+	failed   error // once it has ended
 	alone    sync.Mutex
 }
 
@@ -49,7 +50,7 @@ func start(ctx context.Context) (_ *server, err error) {
 			err = errors.Join(err, os.RemoveAll(folder))
 		}
 	}()
-	s := &server{folder: folder, password: newPassword(), ended: make(chan error, 1)}
+	s := &server{folder: folder, password: newPassword(), ended: make(chan struct{})}
 	secret := filepath.Join(folder, "password")
 	if err := os.WriteFile(secret, []byte(s.password), 0o600); err != nil {
 		return nil, err
@@ -64,8 +65,9 @@ func start(ctx context.Context) (_ *server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	data := filepath.Join(folder, "data")
+	//nolint:gosec // names of our own
 	initialise := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "--pgdata", data, "--username", superuser, "--no-sync",
-		"--encoding", "UTF8", "--no-locale", "--auth-local", "trust", "--auth-host", "scram-sha-256", "--pwfile", secret) //nolint:gosec // names of our own
+		"--encoding", "UTF8", "--no-locale", "--auth-local", "trust", "--auth-host", "scram-sha-256", "--pwfile", secret)
 	initialise.Dir, initialise.SysProcAttr = folder, &syscall.SysProcAttr{Credential: credential}
 	if out, err := initialise.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -90,7 +92,8 @@ func (s *server) launch(ctx context.Context, program, data string, credential *s
 		// The signal of a parent's death is that of the thread that has started it, so this one stays.
 		runtime.LockOSThread()
 		started <- command.Start()
-		s.ended <- command.Wait()
+		s.failed = command.Wait() // that it was told to end is no error to anybody
+		close(s.ended)
 	}()
 	if err := <-started; err != nil {
 		return err
@@ -104,8 +107,8 @@ func (s *server) launch(ctx context.Context, program, data string, credential *s
 			return nil
 		}
 		select {
-		case ended := <-s.ended:
-			return fmt.Errorf("postgres: %w\n%s", ended, log)
+		case <-s.ended:
+			return fmt.Errorf("postgres: %w\n%s", s.failed, log)
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("postgres does not answer: %w", err), s.process.Signal(syscall.SIGQUIT))
 		case <-poll.C:
@@ -118,7 +121,7 @@ func (s *server) stop() error {
 	if err := s.process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	_ = <-s.ended // that it was told to end is no error
+	<-s.ended
 	return os.RemoveAll(s.folder)
 }
 

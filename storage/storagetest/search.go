@@ -81,7 +81,7 @@ func (f *fixture) settleSome(random *rand.Rand) {
 }
 
 // search follows a query to its end, page by page.
-func (f *fixture) search(q delivery.EventQuery) (events []delivery.EventRecord) {
+func (f *fixture) search(q delivery.EventQuery) (events []delivery.EventSummary) {
 	f.Helper()
 	for {
 		page, err := f.store.Events(f.Context(), q)
@@ -138,15 +138,19 @@ func testSearch(f *fixture) {
 	begin := f.clock.Now()
 	ids := f.searchStory()
 	for range 2 {
-		known := make([]delivery.EventRecord, len(ids))
+		known := make([]delivery.EventSummary, len(ids))
 		outcomes := make(map[delivery.EventOutcome]int)
 		for i, id := range ids {
 			event, err := f.store.Event(f.Context(), f.tenant, id)
 			require.NoError(f, err)
+			summary, err := f.store.EventSummary(f.Context(), f.tenant, id)
+			require.NoError(f, err)
+			require.Equal(f, delivery.Summarize(event), summary)
+			f.searchMatches(event)
 			event.Body = nil
-			known[i] = *event
+			known[i] = *delivery.Summarize(event)
 			for _, outcome := range delivery.EventOutcomes {
-				if event.Has(outcome) {
+				if known[i].Has(outcome) {
 					outcomes[outcome]++
 				}
 			}
@@ -154,7 +158,7 @@ func testSearch(f *fixture) {
 		require.Len(f, outcomes, len(delivery.EventOutcomes), "the story has them all")
 		for _, q := range f.searches(begin.Add(5*time.Hour), begin.Add(40*time.Hour)) {
 			q.Tenant = f.tenant
-			var want []delivery.EventRecord
+			var want []delivery.EventSummary
 			for i := range known {
 				if naive(&q, &known[i]) {
 					want = append(want, known[i])
@@ -172,7 +176,7 @@ func testSearch(f *fixture) {
 }
 
 // naive is the specification of a search.
-func naive(q *delivery.EventQuery, e *delivery.EventRecord) bool {
+func naive(q *delivery.EventQuery, e *delivery.EventSummary) bool {
 	uri, err := triggers.Default().ParseURI(e.URI)
 	at := e.ID.Time()
 	return err == nil && q.Hears(&uri) && (q.EventID == "" || q.EventID == e.EventID) &&
@@ -194,4 +198,110 @@ func testSearchRetained(f *fixture) {
 			require.True(f, naive(&q, &event))
 		}
 	}
+}
+
+// matches follows a query to its end, page by page.
+func (f *fixture) matches(q delivery.MatchQuery) (all []delivery.Match) {
+	f.Helper()
+	for {
+		page, err := f.store.Matches(f.Context(), q)
+		require.NoError(f, err)
+		require.LessOrEqual(f, len(page.Matches), q.Limit)
+		all = append(all, page.Matches...)
+		switch {
+		case page.Stopped != 0:
+			q.After = page.Stopped
+		case len(page.Matches) < q.Limit:
+			return all
+		default:
+			q.After = page.Matches[len(page.Matches)-1].Place
+		}
+	}
+}
+
+// searchMatches holds the pages of an event's matches to a look at each of them.
+func (f *fixture) searchMatches(event *delivery.EventRecord) {
+	f.Helper()
+	for _, q := range []delivery.MatchQuery{
+		{},
+		{WebhookName: "A"},
+		{WebhookName: "nobody"},
+		{States: []delivery.State{delivery.Succeeded}},
+		{States: []delivery.State{delivery.Waiting, delivery.Sending, delivery.Exhausted}},
+		{WebhookName: "doom", States: []delivery.State{delivery.Cancelled, delivery.Skipped}},
+	} {
+		q.Tenant, q.Event = f.tenant, event.ID
+		var want []delivery.Match
+		for i := range event.Matches {
+			if q.Asks(&event.Matches[i]) {
+				want = append(want, event.Matches[i])
+			}
+		}
+		for _, q.Backwards = range []bool{false, true} {
+			for _, q.Limit = range []int{1, 2, 1000} {
+				require.Equal(f, want, f.matches(q), "%+v", q)
+			}
+			slices.Reverse(want)
+		}
+	}
+}
+
+// An event of many webhooks is summarized and paged as the look at all of them says, while its deliveries come to every end.
+func testManyMatches(f *fixture) {
+	const webhooks = 60
+	a := delivery.Acceptance{
+		Tenant: f.tenant, AcceptedAt: f.clock.Now(), Body: []byte(`{}`),
+		Event: &triggers.Event{URI: triggers.URI{Resource: triggers.Items, ID: "a"}},
+	}
+	for i := range webhooks {
+		w := f.create(f.webhook(fmt.Sprintf("w%02d", i), "/items"))
+		a.Planned = append(a.Planned, delivery.Planned{Webhook: w.Key, Revision: w.Revision, State: delivery.Waiting})
+		if i%20 == 19 {
+			a.Planned[i].State = delivery.Skipped
+		}
+	}
+	receipts, err := f.store.Enqueue(f.Context(), []delivery.Acceptance{a})
+	require.NoError(f, err)
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same story every time
+	var claimed []delivery.Claimed
+	for round := range 10 {
+		event, err := f.store.Event(f.Context(), f.tenant, receipts[0].ID)
+		require.NoError(f, err)
+		require.Len(f, event.Matches, webhooks)
+		summary, err := f.store.EventSummary(f.Context(), f.tenant, event.ID)
+		require.NoError(f, err)
+		require.Equal(f, delivery.Summarize(event), summary)
+		f.searchMatches(event)
+		if round == 0 {
+			claimed = f.claim()
+			continue
+		}
+		half := (len(claimed) + 1) / 2
+		for _, c := range claimed[:half] {
+			state := delivery.Succeeded
+			if random.IntN(8) == 0 {
+				state = delivery.Exhausted
+			}
+			f.settle(c, state, 500, time.Second, time.Time{})
+			if state == delivery.Exhausted { // of the same event, but none of its matches
+				again, err := f.store.Resend(f.Context(), f.tenant, c.ID, f.clock.Now())
+				require.NoError(f, err)
+				f.settle(again, delivery.Exhausted, 500, time.Second, time.Time{})
+			}
+		}
+		claimed = claimed[half:]
+	}
+	keys, err := f.store.Matched(f.Context(), f.tenant, receipts[0].ID)
+	require.NoError(f, err)
+	for i, key := range keys {
+		require.Equal(f, a.Planned[i].Webhook, key)
+	}
+	require.Len(f, keys, webhooks)
+	other := f.newTenant("other")
+	_, err = f.store.Matched(f.Context(), other, receipts[0].ID)
+	require.ErrorIs(f, err, triggers.ErrNotFound)
+	_, err = f.store.EventSummary(f.Context(), other, receipts[0].ID)
+	require.ErrorIs(f, err, triggers.ErrNotFound)
+	_, err = f.store.Matches(f.Context(), delivery.MatchQuery{Tenant: other, Event: receipts[0].ID, Limit: 1})
+	require.ErrorIs(f, err, triggers.ErrNotFound)
 }

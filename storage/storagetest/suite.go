@@ -28,6 +28,9 @@ type Store interface {
 	AddChange(ctx context.Context, change *delivery.Change) error
 	Deliveries(ctx context.Context, q delivery.HistoryQuery) (*delivery.HistoryPage, error)
 	Events(ctx context.Context, q delivery.EventQuery) (*delivery.EventPage, error)
+	EventSummary(ctx context.Context, tenant uint32, id triggers.ID) (*delivery.EventSummary, error)
+	Matches(ctx context.Context, q delivery.MatchQuery) (*delivery.MatchPage, error)
+	Matched(ctx context.Context, tenant uint32, event triggers.ID) ([]uint32, error)
 	Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error)
 	TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error)
 	WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error)
@@ -77,6 +80,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"whatever happens is counted, for its tenant and its webhook", testOverview},
 		{"events are searched as a look at each of them would", testSearch},
 		{"searches outlive the days they looked at", testSearchRetained},
+		{"an event of many webhooks is counted and paged as a look at each would", testManyMatches},
 		{"days that are over are forgotten", testRetain},
 		{"retention never touches open work", testRetainOpen},
 		{"retention keeps what younger deliveries need", testRetainResent},

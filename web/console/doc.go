@@ -81,6 +81,8 @@
 // # What holds everywhere
 //
 //   - A page that needs a script of its own loads it at the end of its main part: <script src="{{asset "things.js"}}" defer></script>.
+//   - A page stands still once it is seen: what first.js does is done before that, what deferred scripts put in place has its room already. A test adds up
+//     what moves.
 //   - No style and no script within a page, no address of another host: the policy forbids it and tests see it. Pictures are SVG made in charts.go,
 //     coloured by classes; colours are the names at the head of console.css, which have both themes.
 //   - No word stands in a template or in Go: all are messages. A test finds those that are, and keys and placeholders that a language lacks.

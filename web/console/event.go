@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -13,15 +14,47 @@ import (
 
 // eventPage is one event: what it says, who got it, and why others did not.
 type eventPage struct {
-	Event  *wholeEvent
-	Table  table // heads of the matches
-	Others othersList
+	Event   *wholeEvent
+	Matches matchList
+	Others  othersList
 }
+
+// matchList is a page of the webhooks that an event matched.
+type matchList struct {
+	Matches  []eventMatch
+	Event    *wholeEvent
+	Action   string
+	Table    table
+	Pager    pager
+	Filters  bool // it can be filtered: few are seen at a glance
+	Filtered bool
+}
+
+// stateCount is how many deliveries of an event are in a state.
+type stateCount struct {
+	State string
+	Count int64
+}
+
+// Kind is the state's badge.
+func (c stateCount) Kind() string { return (&deliveryView{State: c.State}).Kind() }
 
 // wholeEvent is an event with its content.
 type wholeEvent struct {
 	eventView
-	Content jsontext.Value `json:"event"`
+	Content    jsontext.Value   `json:"event"`
+	Deliveries map[string]int64 `json:"deliveries"`
+}
+
+// Counts are how many deliveries are in each state, those first that need attention.
+func (e *wholeEvent) Counts() []stateCount {
+	var list []stateCount
+	for _, state := range []string{"exhausted", "waiting", "sending", "skipped", "cancelled", "succeeded"} {
+		if n := e.Deliveries[state]; n > 0 {
+			list = append(list, stateCount{state, n})
+		}
+	}
+	return list
 }
 
 // HasContent reports whether the content is kept.
@@ -70,16 +103,14 @@ type othersList struct {
 
 // otherWebhook is a webhook that did not get an event.
 type otherWebhook struct {
-	ID       string    `json:"webhookId"`
-	Name     string    `json:"name"`
-	Enabled  bool      `json:"enabled"`
-	Why      string    `json:"why"`
-	HeldBy   string    `json:"heldBy"`
-	Heard    bool      `json:"matched"` // a trigger hears the event
-	Trigger  string    `json:"trigger"` // of one that would get it now
-	Triggers []judged  `json:"triggers"`
-	Segments []segment `json:"segments"` // of one that would get it now
-	Now      bool      `json:"-"`        // it would get the event now
+	ID       string   `json:"webhookId"`
+	Name     string   `json:"name"`
+	Enabled  bool     `json:"enabled"`
+	Why      string   `json:"why"`
+	HeldBy   string   `json:"heldBy"`
+	Heard    bool     `json:"matched"` // a trigger hears the event
+	Triggers []judged `json:"triggers"`
+	Now      bool     `json:"-"` // it would get the event now
 }
 
 // judged is what is said of one trigger.
@@ -123,27 +154,6 @@ func (w *otherWebhook) Kind() string {
 	return "idle"
 }
 
-// nearness is how far the event came: the most segments that fitted, and more where a trigger heard it.
-func (w *otherWebhook) nearness() int {
-	const heard, now = 1000, 2000
-	switch {
-	case w.Now:
-		return now
-	case w.Heard:
-		return heard
-	}
-	return fitted(w.Triggers)
-}
-
-// fitted is the most segments that fitted of any trigger.
-func fitted(list []judged) int {
-	most := 0
-	for _, t := range list {
-		most = max(most, t.fits())
-	}
-	return most
-}
-
 func (t judged) fits() int {
 	n := 0
 	for _, s := range t.Segments {
@@ -156,33 +166,73 @@ func (t judged) fits() int {
 
 func showEvent(v *visit) error {
 	e := new(wholeEvent)
-	if err := v.get("/events/"+url.PathEscape(v.r.PathValue("event")), nil, e); err != nil {
+	path := "/events/" + url.PathEscape(v.r.PathValue("event"))
+	if err := v.get(path, url.Values{"matches": {"listed"}}, e); err != nil {
 		return err
 	}
-	others, there, err := v.readOthers(e)
+	o := v.orderingOf(path, "place", "webhookName", "state")
+	if v.target() == "matches" {
+		list, err := v.readMatches(o, e)
+		if err != nil {
+			return err
+		}
+		return v.list(o, "event/matches", list)
+	}
+	others, err := v.readOthers(e)
 	if err != nil {
 		return err
 	}
 	if v.target() == "others" {
 		return v.part(http.StatusOK, "event/others", others)
 	}
-	for i := range e.Matches {
-		// Of webhooks that the API left out nothing is known: their pages say so themselves.
-		e.Matches[i].Gone = others.Error == "" && !others.Truncated && !there[e.Matches[i].WebhookID]
+	matches, err := v.readMatches(o, e)
+	if err != nil {
+		return err
 	}
-	shown := eventPage{Event: e, Others: *others}
-	for _, name := range []string{"webhook", "trigger", "state", "tries", "answer", "time"} {
-		shown.Table.Columns = append(shown.Table.Columns, column{Name: name, Label: "event.column." + name})
-	}
-	shown.Table.Menus = true
+	shown := eventPage{Event: e, Matches: *matches, Others: *others}
 	return v.show(http.StatusOK, page{Title: "events.one", Template: "event", Section: "events", Data: shown})
+}
+
+// few webhooks need no filters.
+const few = 5
+
+// readMatches asks for a page of the webhooks that an event matched.
+func (v *visit) readMatches(o *ordering, e *wholeEvent) (*matchList, error) {
+	list := &matchList{Event: e, Action: v.Link("/events/" + e.ID), Filters: e.Matched > few, Filtered: o.isFiltered()}
+	query := o.query()
+	const rows = 25
+	query.Set("limit", strconv.Itoa(rows))
+	var got struct {
+		Data  []eventMatch `json:"data"`
+		Links links        `json:"links"`
+	}
+	if err := v.get("/events/"+e.ID+"/matches", query, &got); err != nil {
+		return nil, err
+	}
+	list.Matches = got.Data
+	list.Pager = o.pager("#matches", got.Links)
+	list.Table = table{Target: "#matches", Menus: true}
+	for _, name := range []string{"webhook", "trigger", "state", "tries", "answer", "time"} {
+		list.Table.Columns = append(list.Table.Columns, column{Name: name, Label: "event.column." + name})
+	}
+	if list.Filters {
+		list.Table.Columns[0].Filter = &filter{Name: "webhookName", Label: v.T("webhooks.filter.name"), Value: o.get("webhookName"), Type: "search"}
+		list.Table.Columns[2].Filter = &filter{
+			Name: "state", Label: v.T("webhooks.filter.state"), Value: o.get("state"),
+			Options: v.options("delivery", "", "waiting", "sending", "succeeded", "exhausted", "skipped", "cancelled"),
+		}
+	}
+	if list.Filtered {
+		list.Table.Clear = o.link("webhookName", "", "state", "")
+	}
+	return list, nil
 }
 
 // maxOthers is how many webhooks are shown at once; the others are found by their name.
 const maxOthers = 15
 
-// readOthers asks why the webhooks that did not get an event did not, and which webhooks there are.
-func (v *visit) readOthers(e *wholeEvent) (*othersList, map[string]bool, error) {
+// readOthers asks why the webhooks that did not get an event did not.
+func (v *visit) readOthers(e *wholeEvent) (*othersList, error) {
 	name := strings.TrimSpace(v.r.URL.Query().Get("name"))
 	list := &othersList{
 		Event: e.ID, Action: v.Link("/events/" + e.ID),
@@ -190,44 +240,50 @@ func (v *visit) readOthers(e *wholeEvent) (*othersList, map[string]bool, error) 
 	}
 	asked, err := e.asked()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var got struct {
-		Matches   []*otherWebhook `json:"matches"`
-		Others    []*otherWebhook `json:"others"`
-		Truncated bool            `json:"truncated"`
+	var got dryRun
+	query := url.Values{"order": {"nearest"}, "limit": {strconv.Itoa(maxOthers)}, "except": {e.ID}}
+	if name != "" {
+		query.Set("name", name)
 	}
-	if err := v.post("/match", map[string]any{"event": asked}, &got); err != nil {
+	if err := v.call(http.MethodPost, "/match", query, map[string]any{"event": asked}, &got); err != nil {
 		refused, ok := asRefusal(err, http.StatusBadRequest)
 		if !ok {
-			return nil, nil, err
+			return nil, err
 		}
 		list.Error = v.Explain(refused)
-		return list, nil, nil
+		return list, nil
 	}
 	list.Truncated = got.Truncated
-	for _, w := range got.Matches {
-		w.Now = true
-		if len(w.Triggers) == 0 {
-			w.Triggers = []judged{{Trigger: w.Trigger, Matched: true, Segments: w.Segments}}
-		}
-	}
-	there := map[string]bool{}
-	part := strings.ToLower(name)
-	for _, w := range append(got.Matches, got.Others...) {
-		there[w.ID] = true
-		if !e.has(w.ID) && strings.Contains(strings.ToLower(w.Name), part) {
-			list.Others = append(list.Others, w)
-		}
-	}
-	slices.SortStableFunc(list.Others, func(a, b *otherWebhook) int { return cmp.Compare(b.nearness(), a.nearness()) })
-	list.Count = int64(len(list.Others))
+	list.Others = got.all()
 	list.Others = list.Others[:min(maxOthers, len(list.Others))]
+	list.Count = got.Matched + got.Unmatched
 	list.More = list.Count - int64(len(list.Others))
-	for _, w := range list.Others {
+	return list, nil
+}
+
+// dryRun is the answer of one in the order nearest: which webhooks would get an event, and which nearly would.
+type dryRun struct {
+	URI       string          `json:"uri"`
+	Matched   int64           `json:"matched"`
+	Matches   []*otherWebhook `json:"matches"`
+	Unmatched int64           `json:"unmatched"`
+	Near      int64           `json:"near"` // of how many others anything fits
+	Others    []*otherWebhook `json:"others"`
+	Truncated bool            `json:"truncated"`
+}
+
+// all are those that would get it, and the others behind them, with what is nearest of each first.
+func (a *dryRun) all() []*otherWebhook {
+	for _, w := range a.Matches {
+		w.Now = true
+	}
+	list := slices.Concat(a.Matches, a.Others)
+	for _, w := range list {
 		nearestFirst(w.Triggers)
 	}
-	return list, there, nil
+	return list
 }
 
 // nearestFirst puts the triggers that hear an event first, then those of which most fits.

@@ -1,9 +1,6 @@
 package console
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // events is the part that searches events and says what became of each, webhook by webhook.
 func (c *Console) events() feature {
@@ -48,7 +45,7 @@ type eventMatch struct {
 	WebhookName string       `json:"webhookName"`
 	Trigger     string       `json:"trigger"`
 	Delivery    deliveryView `json:"delivery"`
-	Gone        bool         `json:"-"` // the webhook was deleted since
+	Gone        bool         `json:"webhookDeleted"` // since
 }
 
 // maxNamed is how many webhooks a row of the list names.
@@ -110,8 +107,3 @@ func listEvents(v *visit) error {
 
 // GoesOn reports whether a page without events may have some after it: the API looks through so many at once.
 func (l *eventList) GoesOn() bool { return len(l.Events) == 0 && l.Pager.Next != "" }
-
-// has reports whether an event matched a webhook.
-func (e *eventView) has(webhookID string) bool {
-	return slices.ContainsFunc(e.Matches, func(m eventMatch) bool { return m.WebhookID == webhookID })
-}

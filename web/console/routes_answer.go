@@ -1,10 +1,11 @@
 package console
 
 import (
-	"cmp"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -130,16 +131,13 @@ func (m *marks) follow(t judged, end, way mark) {
 	}
 }
 
-// routeVerdict is which webhooks would get an event, and which nearly would.
+// routeVerdict is a dry run, divided into what is shown and what is counted.
 type routeVerdict struct {
-	URI       string          `json:"uri"`
-	Matched   int64           `json:"matched"`
-	Matches   []*otherWebhook `json:"matches"`
-	Others    []*otherWebhook `json:"others"`
-	Truncated bool            `json:"truncated"`
-	Near      []*otherWebhook `json:"-"`
-	MoreNear  int64           `json:"-"` // how many near ones are not shown
-	Far       int64           `json:"-"` // how many are about something else
+	dryRun
+
+	Near     []*otherWebhook // those of the others that the event came near to, as many as are shown
+	MoreNear int64           // how many near ones are not shown
+	Far      int64           // how many are about something else
 }
 
 // MoreMatches is how many matches are not shown.
@@ -159,8 +157,9 @@ func (v *visit) judgeEvent(shown *routesPage, marks *marks) error {
 		}
 		body = map[string]any{"event": value}
 	}
-	answer := new(routeVerdict)
-	if err := v.post("/match", body, answer); err != nil {
+	var got dryRun
+	query := url.Values{"order": {"nearest"}, "limit": {strconv.Itoa(maxShown)}}
+	if err := v.call(http.MethodPost, "/match", query, body, &got); err != nil {
 		refused, ok := asRefusal(err, http.StatusBadRequest)
 		if !ok {
 			return err
@@ -168,7 +167,7 @@ func (v *visit) judgeEvent(shown *routesPage, marks *marks) error {
 		shown.Error = v.Explain(refused)
 		return nil
 	}
-	answer.divide()
+	answer := got.divided()
 	for _, w := range answer.Near {
 		way, end := markNear, markFailed
 		for i, t := range w.Triggers {
@@ -191,24 +190,10 @@ func (v *visit) judgeEvent(shown *routesPage, marks *marks) error {
 	return nil
 }
 
-// divide puts aside the webhooks that the event came nowhere near, and puts the nearest trigger of each first.
-func (a *routeVerdict) divide() {
-	a.Matches = a.Matches[:min(maxShown, len(a.Matches))]
-	for _, w := range a.Matches {
-		w.Now = true
-	}
-	for _, w := range a.Others {
-		if !w.Heard && fitted(w.Triggers) == 0 {
-			a.Far++
-			continue
-		}
-		a.Near = append(a.Near, w)
-	}
-	a.Others = nil
-	slices.SortStableFunc(a.Near, func(x, y *otherWebhook) int { return cmp.Compare(y.nearness(), x.nearness()) })
-	a.MoreNear = int64(max(len(a.Near)-maxShown, 0))
-	a.Near = a.Near[:min(maxShown, len(a.Near))]
-	for _, w := range slices.Concat(a.Matches, a.Near) {
-		nearestFirst(w.Triggers)
-	}
+// divided puts aside the webhooks that the event came nowhere near.
+func (a *dryRun) divided() *routeVerdict {
+	all := a.all()
+	others := all[len(a.Matches):]
+	near := others[:min(int(a.Near), len(others))]
+	return &routeVerdict{dryRun: *a, Near: near, MoreNear: a.Near - int64(len(near)), Far: a.Unmatched - a.Near}
 }

@@ -99,7 +99,7 @@ func (v *visit) formOf(w *webhook) *webhookForm {
 		"name": w.Name, "description": w.Description, "url": w.URL, "enabled": strconv.FormatBool(w.Enabled), "level": w.Level, "ownerId": w.OwnerID,
 		"filter": w.Filter, "format": w.Format, "cloudEvents": strconv.FormatBool(w.CloudEvents), "retry": retry, "waits": waits, "policy": policy,
 		"numberOfFailures": failures, "daysInPast": days, "ordered": strconv.FormatBool(w.Ordered), "timeoutSeconds": numberOrNone(w.TimeoutSeconds),
-		"rateLimit": numberOrNone(w.RateLimit),
+		"rateLimit": numberOrNone(w.RateLimit), "probe": strconv.FormatBool(w.Probe),
 	})
 	return f
 }
@@ -124,6 +124,7 @@ func (v *visit) setFields(f *webhookForm, values map[string]string) {
 		{Name: "daysInPast", Type: "number", Narrow: true, Min: "1", Max: "30"},
 		{Name: "timeoutSeconds", Type: "number", Narrow: true, Min: "0", Max: "60", Placeholder: "0"},
 		{Name: "rateLimit", Type: "number", Narrow: true, Min: "0", Placeholder: "0"},
+		{Name: "probe", Type: "check"},
 		{Name: "ordered", Type: "check"},
 	} {
 		made.Value = values[made.Name]
@@ -192,6 +193,7 @@ func (f *webhookForm) settings() map[string]any {
 		"name": value("name"), "description": value("description"), "url": value("url"), "eventTypes": f.Picker.lines(), "enabled": value("enabled") == "true",
 		"filter": value("filter"), "format": value("format"), "enableCloudEventDelivery": value("cloudEvents") == "true", "ordered": value("ordered") == "true",
 		"timeoutSeconds": numberOf(value("timeoutSeconds")), "rateLimit": numberOf(value("rateLimit")), "headers": headers, "retry": value("retry"),
+		"probe": value("probe") == "true",
 	}
 	if value("retry") == ownList {
 		set["retry"] = splitWaits(value("waits"))
@@ -350,4 +352,4 @@ func (v *visit) refuseForm(f *webhookForm, err error, title string) error {
 }
 
 // furtherFields are those behind "further settings".
-var furtherFields = []string{"filter", "format", "cloudEvents", "retry", "waits", "policy", "numberOfFailures", "daysInPast", "timeoutSeconds", "rateLimit", "ordered"}
+var furtherFields = []string{"filter", "format", "cloudEvents", "retry", "waits", "policy", "numberOfFailures", "daysInPast", "timeoutSeconds", "rateLimit", "probe", "ordered"}

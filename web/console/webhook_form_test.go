@@ -47,7 +47,7 @@ func TestFormAndPatch(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"test /updatedAt": "2026-11-25T12:00:00.005Z", "add /name": "Roads", "add /description": "", "add /url": "https://r.example.com/x",
 		"add /eventTypes": []string{"/items/share", "/users"}, "add /level": "user", "add /ownerId": "jdoe", "add /enabled": true, "add /filter": "",
-		"add /format": "auto", "add /enableCloudEventDelivery": false, "add /retry": []string{"0s", "5s"}, "add /ordered": false, "add /timeoutSeconds": 7, "add /rateLimit": 0,
+		"add /format": "auto", "add /enableCloudEventDelivery": false, "add /retry": []string{"0s", "5s"}, "add /ordered": false, "add /probe": false, "add /timeoutSeconds": 7, "add /rateLimit": 0,
 		"add /headers": map[string]string{"x-env": "prod"}, "add /deactivationPolicy": map[string]any{"numberOfFailures": 3, "daysInPast": 2},
 	}, same)
 

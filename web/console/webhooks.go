@@ -60,6 +60,10 @@ type webhook struct {
 	DisabledReason     string            `json:"disabledReason"`
 	DisabledReasonCode string            `json:"disabledReasonCode"`
 	DisabledAt         moment            `json:"disabledAt"`
+	Probe              bool              `json:"probe"`
+	EnabledReason      string            `json:"enabledReason"` // of the server; empty when somebody did it
+	EnabledAt          moment            `json:"enabledAt"`
+	Health             *health           `json:"health"` // nil: there is nothing to tell
 	OldSecretsUntil    moment            `json:"oldSecretsValidUntil"`
 	CreatedAt          moment            `json:"createdAt"`
 	UpdatedAt          moment            `json:"updatedAt"`

@@ -1,32 +1,9 @@
-// What the console does in the browser beside htmx: times in the reader's zone, dialogs, choosing rows, copying, messages.
+// What the console does in the browser beside htmx and first.js: dialogs, choosing rows, copying, messages.
 'use strict';
 (() => {
-  const root = document.documentElement;
-  root.classList.add('js');
-  const lang = root.lang;
+  const lang = document.documentElement.lang;
   const $ = (selector, within = document) => within.querySelector(selector);
   const $$ = (selector, within = document) => within.querySelectorAll(selector);
-
-  // Times: the server writes UTC and an age; here they become the reader's zone, and ages stay true.
-  const full = new Intl.DateTimeFormat(lang, {dateStyle: 'medium', timeStyle: 'medium'});
-  const exact = new Intl.DateTimeFormat(lang, {dateStyle: 'full', timeStyle: 'long'});
-  const relative = new Intl.RelativeTimeFormat(lang, {numeric: 'always', style: 'short'});
-  const steps = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
-  function age(at) {
-    const seconds = Math.trunc((at - Date.now()) / 1000);
-    const [unit, size] = steps.find(([, size]) => Math.abs(seconds) >= size) ?? steps[3];
-    return relative.format(Math.trunc(seconds / size) || -0, unit);
-  }
-  function times(within) {
-    for (const el of $$('time[data-time]', within)) {
-      const at = new Date(el.dateTime);
-      const text = el.dataset.time === 'ago' ? age(at) : full.format(at);
-      if (el.textContent !== text) el.textContent = text;
-      if (!el.dataset.told) { el.title = exact.format(at); el.dataset.told = ''; }
-    }
-  }
-  setInterval(() => times(document), 15000);
-  document.addEventListener('portalhook:times', event => times(event.target.parentElement)); // what a page's own script has made
 
   // Messages. They live in the dialog that is open, since all else is out of reach then.
   const toasts = () => $('#toasts');
@@ -116,7 +93,7 @@
   }
 
   function prepare(within) {
-    times(within);
+    document.dispatchEvent(new Event('portalhook:times'));
     moments(within);
     chosen();
     for (const toast of $$('[data-toast]', within)) if (!toast.dataset.fading) { toast.dataset.fading = ''; fade(toast); }
