@@ -117,7 +117,7 @@ func (w *writer) flushHours() error {
 		row := w.hours[key]
 		row.dirty = false
 		c := &row.counts
-		err := rows.add(key.hour, int64(key.webhook), c.Attempts, c.Succeeded, c.Failed, c.Exhausted, c.Took.Microseconds(), appendLatency(nil, c),
+		err := rows.add(key.hour, int64(key.webhook), c.Attempts, c.Succeeded, c.Failed, c.Exhausted, c.Took.Microseconds(), latencyBlob(c),
 			unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
 		if err != nil {
 			return err
@@ -139,7 +139,8 @@ func (w *writer) forgetHours() {
 
 func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
-func appendLatency(dst []byte, c *delivery.HourCounts) []byte {
+// latencyBlob is the classes of latency as they are stored.
+func latencyBlob(c *delivery.HourCounts) (dst []byte) {
 	for _, n := range c.Latency {
 		dst = binary.AppendVarint(dst, n)
 	}

@@ -36,7 +36,7 @@ func FuzzParseLatency(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		counts := delivery.HourCounts{Latency: parseLatency(blob)}
-		require.Equal(t, counts.Latency, parseLatency(appendLatency(nil, &counts)))
+		require.Equal(t, counts.Latency, parseLatency(latencyBlob(&counts)))
 	})
 }
 

@@ -91,7 +91,7 @@ func (w *writer) flushTenantHours() error {
 		row := w.tenantHours[key]
 		row.dirty = false
 		err := rows.add(int64(key.webhook), key.hour, row.Events, row.Unmatched, row.Planned, row.Skipped, row.Cancelled,
-			row.Attempts, row.Succeeded, row.Failed, row.Exhausted, row.Took.Microseconds(), appendLatency(nil, &row.HourCounts))
+			row.Attempts, row.Succeeded, row.Failed, row.Exhausted, row.Took.Microseconds(), latencyBlob(&row.HourCounts))
 		if err != nil {
 			return err
 		}

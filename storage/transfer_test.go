@@ -3,7 +3,6 @@ package storage_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -52,6 +51,7 @@ func filled(t *testing.T, rows int) storage.Config {
 			_, err := statement.Exec(randomRow(random, table, columns, n)...)
 			require.NoError(t, err, table)
 		}
+		require.NoError(t, statement.Close())
 		require.NoError(t, tx.Commit())
 	}
 	// Numbers were given to rows that are gone.
@@ -420,5 +420,5 @@ func TestTransferRefuses(t *testing.T) {
 	})}.Run(t.Context())
 	require.NoError(t, err)
 	require.ErrorIs(t, joined, storage.ErrLocked)
-	require.False(t, errors.Is(joined, storage.ErrUnfinished))
+	require.NotErrorIs(t, joined, storage.ErrUnfinished)
 }

@@ -236,7 +236,7 @@ func newSums() *sums {
 func (s *sums) add(t *transferTable, row []any) []byte {
 	s.scratch = appendRow(s.scratch[:0], row)
 	s.rows[t.name]++
-	s.hashes[t.name].Write(s.scratch)
+	_, _ = s.hashes[t.name].Write(s.scratch) // a hash never fails
 	return s.scratch
 }
 
@@ -247,7 +247,7 @@ func (t *transferTable) latencyColumn() int { return slices.Index(t.columns, "la
 
 // latencyOf writes classes as SQLite's tables have them.
 func latencyOf(classes [len(delivery.LatencyBounds) + 1]int64) []byte {
-	return appendLatency(nil, &delivery.HourCounts{Latency: classes})
+	return latencyBlob(&delivery.HourCounts{Latency: classes})
 }
 
 // jobSource is the source of a job's identity.
