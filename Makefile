@@ -34,6 +34,7 @@ test: browser postgres ## every test, on both databases
 	@npm view --prefer-offline --fetch-retries=0 --fetch-timeout=10000 @qlik/api version >/dev/null 2>&1 || \
 	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients, the verifiers of signatures in JavaScript, the console judged by axe-core (no npm here, or its registry does not answer)'
 	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
+	@command -v systemd-analyze >/dev/null || echo 'LEFT OUT: the systemd unit judged by systemd (no systemd-analyze here)'
 	go vet ./...
 	go test -count=1 -timeout 30m ./...
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || exit 0; \

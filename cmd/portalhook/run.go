@@ -30,6 +30,7 @@ type commandLine struct {
 	Export     exportCommand     `cmd:"" help:"Write the webhooks as another system lists them."`
 	Backup     backupCommand     `cmd:"" help:"Copy the store, also while the server runs."`
 	Migrate    migrateCommand    `cmd:"" help:"Take a store from SQLite to PostgreSQL, or back."`
+	Health     healthCommand     `cmd:"" help:"Ask a server whether it is ready."`
 	Version    versionCommand    `cmd:"" help:"Show the version."`
 }
 

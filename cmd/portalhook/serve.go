@@ -21,6 +21,8 @@ import (
 )
 
 type serveCommand struct {
+	Config string `help:"A file that sets flags by their names, in YAML or JSON. Variables and the command line win." env:"PORTALHOOK_CONFIG" placeholder:"FILE"`
+
 	Listen    string `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" env:"PORTALHOOK_LISTEN" placeholder:"HOST:PORT"`
 	Store     string `help:"Where everything is kept: sqlite:FILE, or postgres://USER:PASSWORD@HOST/DATABASE, which any number of servers share." default:"sqlite:portalhook.db" env:"PORTALHOOK_STORE" placeholder:"STORE"`
 	PublicURL string `name:"public-url" help:"The URL under which clients see the server, when that is not the address it listens on. A path in it is a prefix of everything served." env:"PORTALHOOK_PUBLIC_URL" placeholder:"URL"`
@@ -28,6 +30,7 @@ type serveCommand struct {
 	ServerURL string `name:"server-url" help:"The URL of the portal's server, to which changesUrl in payloads of services points. Kept in the store." env:"PORTALHOOK_SERVER_URL" placeholder:"URL"`
 
 	AdminKey      string `help:"An API key that may do everything. Without it the first start draws one and prints it once; another value at a later start adds that key. Better in the environment than on the command line." env:"PORTALHOOK_ADMIN_KEY" placeholder:"KEY"`
+	AdminKeyFile  string `help:"A file with that key, for where neither is private." env:"PORTALHOOK_ADMIN_KEY_FILE" placeholder:"FILE"`
 	KeyFile       string `help:"Keys that encrypt secrets in the store. Made at the first start; keep it apart from backups of the store (default beside a SQLite file; with PostgreSQL it must be named, and be the same for every server)." env:"PORTALHOOK_KEY_FILE" placeholder:"FILE"`
 	ForgetSecrets bool   `help:"Open a store whose key file is lost: webhooks with secrets are switched off, and none is ever sent unsigned." env:"PORTALHOOK_FORGET_SECRETS"`
 
@@ -58,7 +61,7 @@ type serveCommand struct {
 
 // Help is shown below the summary.
 func (serveCommand) Help() string {
-	return `Everything has a default, so the first start needs no flags; every flag can be set in the environment instead.
+	return `Everything has a default, so the first start needs no flags; every flag can be set in the environment or in a file instead.
 
 	portalhook serve
 	portalhook serve --allow-http --allow-target 127.0.0.0/8   # receivers on this machine
@@ -88,7 +91,7 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return errors.Join(err, config.listener.Close())
 	}
-	if n := len(s.AdminKey); n > 0 && n < safeAdminKey {
+	if n := len(config.adminKey); n > 0 && n < safeAdminKey {
 		config.log.Warn("the admin key is short enough to be guessed", "characters", n, "advised", safeAdminKey)
 	}
 	if config.proxy != nil {
@@ -102,17 +105,20 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 // config turns flags into what a server is built from, but for the listener. Its errors are the user's.
 func (s *serveCommand) config(std streams) (serverConfig, error) {
 	config := serverConfig{
-		adminKey: s.AdminKey, userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
+		userAgent: s.UserAgent, maxWebhooks: s.MaxWebhooks, maxWebhooksPerOwner: s.MaxWebhooksPerOwner,
 		reachability: web.Reachability(s.ReachabilityCheck),
 		legacyCloud:  s.CloudFormat == string(triggers.FormatLegacy), retention: s.Retention, probeAfter: s.ProbeAfter, log: s.logger(std.err),
 		announcedKey: func(key string) {
 			fmt.Fprintf(std.out, "The admin key, shown only this once: %s\n", key)
 		},
 	}
-	if err := errors.Join(s.checkNumbers(), checkAdminKey(s.AdminKey), checkUserAgent(s.UserAgent)); err != nil {
+	if err := errors.Join(s.checkNumbers(), checkUserAgent(s.UserAgent)); err != nil {
 		return config, err
 	}
 	var err error
+	if config.adminKey, err = s.adminKey(); err != nil {
+		return config, err
+	}
 	if config.rateLimit, err = web.ParseRateLimit(s.ManagementRateLimit); err != nil {
 		return config, fmt.Errorf("--management-rate-limit: %w", err)
 	}
@@ -175,6 +181,28 @@ const (
 	safeAdminKey = 16
 	maxAdminKey  = 256
 )
+
+// adminKey is the key that is given, by itself or in a file: empty without either. Errors show neither.
+func (s *serveCommand) adminKey() (string, error) {
+	if s.AdminKeyFile == "" {
+		return s.AdminKey, checkAdminKey(s.AdminKey)
+	}
+	if s.AdminKey != "" {
+		return "", errors.New("--admin-key and --admin-key-file cannot be used together")
+	}
+	text, err := os.ReadFile(s.AdminKeyFile)
+	if err != nil {
+		return "", fmt.Errorf("--admin-key-file: %w", err)
+	}
+	key := strings.TrimRight(string(text), "\r\n")
+	if key == "" {
+		return "", fmt.Errorf("--admin-key-file: %s is empty", s.AdminKeyFile)
+	}
+	if err := checkAdminKey(key); err != nil {
+		return "", fmt.Errorf("--admin-key-file: %s: %w", s.AdminKeyFile, err)
+	}
+	return key, nil
+}
 
 // checkAdminKey refuses keys that cannot be sent in a header. The error does not show the key.
 func checkAdminKey(key string) error {
