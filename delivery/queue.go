@@ -73,7 +73,8 @@ func LineOf(uri *triggers.URI, body []byte) string {
 	if id == "" {
 		return ""
 	}
-	return resource + "\x00" + uri.FolderKey() + "\x00" + id
+	const separator = "\x1f" // as good as any that no name has; PostgreSQL's texts cannot hold zero
+	return resource + separator + uri.FolderKey() + separator + id
 }
 
 // Acceptance is an event to be stored, with the deliveries it leads to.

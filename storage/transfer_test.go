@@ -51,7 +51,7 @@ func filled(t *testing.T, rows int) storage.Config {
 			_, err := statement.Exec(randomRow(random, table, columns, n)...)
 			require.NoError(t, err, table)
 		}
-		require.NoError(t, statement.Close())
+		require.NoError(t, statement.Close()) //nolint:sqlclosecheck // not put off: the commit waits for it
 		require.NoError(t, tx.Commit())
 	}
 	// Numbers were given to rows that are gone.
