@@ -71,7 +71,7 @@ func succeeded(c delivery.Claimed) delivery.Settlement {
 }
 
 // A dead node's work is taken over, also what it was about to send, and what it says later changes nothing.
-func TestDeadNodeIsTakenOver(t *testing.T) {
+func TestCase09DeadNodeIsTakenOver(t *testing.T) {
 	t.Parallel()
 	all := nodes(t, 2)
 	w := sharedHook(t, all[0])
@@ -136,7 +136,7 @@ func TestNodeThatVanished(t *testing.T) {
 }
 
 // The same event at several nodes at once is stored once, and answered alike.
-func TestSameEventOnAllNodes(t *testing.T) {
+func TestCase19SameEventOnAllNodes(t *testing.T) {
 	t.Parallel()
 	all := nodes(t, 3)
 	w := sharedHook(t, all[0])

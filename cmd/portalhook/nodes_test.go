@@ -54,7 +54,7 @@ func (p *process) emitOn(t *testing.T, n int) (event emitted) {
 }
 
 // Two nodes share the work. What one saves the other hears of; when one is killed, the other carries on with all of it.
-func TestNodesCarryOn(t *testing.T) {
+func TestCase09NodesCarryOn(t *testing.T) {
 	heard := &heardItems{items: make(map[string]int)}
 	receiver := httptest.NewServer(heard)
 	defer receiver.Close()

@@ -56,11 +56,6 @@ var reliabilityCases = [40]string{
 	"every published event is at the receiver, once or more, in a soak with failures",
 }
 
-// notYetCases are those that do not apply, with the reason.
-var notYetCases = map[int]string{
-	9: "one process holds a SQLite file; several nodes need the PostgreSQL store",
-}
-
 var (
 	caseTest    = regexp.MustCompile(`(?m)^func (TestCase(\d\d)\w*)\(`)
 	caseOfSuite = regexp.MustCompile(`\{"case (\d\d): ([^"]+)"`) // those that every store must pass
@@ -123,9 +118,6 @@ func casesTable(root string) (string, error) {
 	b.WriteString("| | case | shown by |\n|---|---|---|\n")
 	for i, text := range reliabilityCases {
 		by := strings.Join(held[i+1], "<br>")
-		if reason := notYetCases[i+1]; reason != "" {
-			by = reason
-		}
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", i+1, text, by)
 	}
 	return b.String(), nil
