@@ -184,19 +184,17 @@ func (w *writer) eachTable(prefix string, each func(suffix string) error) error 
 // midnight.
 func (w *writer) prepareDays() error {
 	today := dayOf(w.ids.next())
-	days := w.store.calendar.days
-	if n := len(days); n > 0 && days[n-1] > today {
-		return nil
-	}
-	for _, day := range []int64{today, today + 1} {
-		if _, ok := slices.BinarySearch(days, day); ok {
+	for day := today; day <= today+1; day++ {
+		// Later days may have tables and this one none: they were made before the clock was set back.
+		place, ok := slices.BinarySearch(w.store.calendar.days, day)
+		if ok {
 			continue
 		}
 		if err := w.db.transaction(func() error { return w.db.script(forDay(olderThan(dayTables, day), suffixOf(day))) }); err != nil {
 			return fmt.Errorf("make the tables of %s: %w", suffixOf(day), err)
 		}
 		w.store.calendar.Lock()
-		w.store.calendar.days = append(w.store.calendar.days, day)
+		w.store.calendar.days = slices.Insert(slices.Clone(w.store.calendar.days), place, day) // who reads has the old ones still
 		w.store.calendar.Unlock()
 	}
 	return nil

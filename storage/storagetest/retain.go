@@ -196,6 +196,18 @@ func testShiftDue(f *fixture) {
 	require.Equal(f, p, health[off.Key].Probe)
 }
 
+// A clock that jumps ahead over a day and is set back to it finds it ready, though the days around it were made first.
+func testSkippedDay(f *fixture) {
+	w := f.create(f.webhook("w", "/items"))
+	f.clock.Advance(72 * time.Hour)
+	w.Name = "saved on the later day" // which draws no number
+	require.NoError(f, f.store.UpdateWebhook(f.Context(), w, delivery.WebhookLimits{}))
+	f.clock.Advance(-24 * time.Hour)
+	require.NoError(f, f.store.ShiftDue(f.Context(), -24*time.Hour))
+	f.accept(w, 0)
+	f.claimOne()
+}
+
 // Whoever starts after the clock was set back has what was to wait an hour wait for that hour, and not until the old date.
 func testSetBackAway(f *fixture) {
 	w := f.create(f.webhook("w", "/items"))

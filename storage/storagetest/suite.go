@@ -100,6 +100,7 @@ func TestStore(t *testing.T, open func(t *testing.T, now func() time.Time) Harne
 		{"past events are found by the triggers that hear them", testEachPast},
 		{"due dates move with the clock", testShiftDue},
 		{"a clock set back while nobody was there", testSetBackAway},
+		{"a day that was skipped, and came after all", testSkippedDay},
 		{"intervals' ends move with the clock", testShiftIntervals},
 		{"the store says how it is", testHealth},
 	} {
