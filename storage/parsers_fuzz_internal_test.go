@@ -156,3 +156,18 @@ func FuzzDataSource(f *testing.F) {
 		require.Equal(t, path, back)
 	})
 }
+
+// FuzzJobSource holds the source of a job's identity to what it was made of, and has anything else refused or read within its bounds.
+func FuzzJobSource(f *testing.F) {
+	f.Add("", "Water")
+	f.Add("city", "1:Water")
+	f.Add("4:x", "")
+	f.Fuzz(func(t *testing.T, folder, service string) {
+		gotFolder, gotService, err := parseJobSource(jobSource(folder, service))
+		require.NoError(t, err)
+		require.Equal(t, [2]string{folder, service}, [2]string{gotFolder, gotService})
+		if gotFolder, gotService, err = parseJobSource(folder); err == nil {
+			require.LessOrEqual(t, len(gotFolder)+len(gotService), len(folder))
+		}
+	})
+}
