@@ -147,7 +147,10 @@ func FuzzTokens(f *testing.F) {
 		seconds %= 1 << 40
 		status := func(token string) int {
 			a := e.do(t, request{method: "POST", path: organisation, contentType: "application/x-www-form-urlencoded", body: url.Values{"f": {"json"}, "token": {token}}.Encode()})
-			return a.outcome(t)
+			if outcome := a.outcome(t); outcome != http.StatusTooManyRequests {
+				return outcome
+			}
+			return http.StatusUnauthorized // so many wrong ones have come from the address that it has to wait, which the right ones need not
 		}
 		if e.keys[0].ID != forged && !strings.HasSuffix(forged, "-key") { // the keys of the tests
 			require.Equal(t, http.StatusUnauthorized, status(forged))
