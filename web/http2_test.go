@@ -149,6 +149,9 @@ func TestFloods(t *testing.T) {
 		}, 1, http2.ErrCodeNo},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && c.ends == http2.ErrCodeEnhanceYourCalm {
+				t.Skip("as slow as the race detector makes it, a client is no flood: the server keeps up")
+			}
 			e, trust := secure(t)
 			f := newFlood(t, e, trust)
 			sent := make(chan error, 1)
