@@ -168,7 +168,7 @@ type Settlement struct {
 	// Notice tells that the delivery ran out of attempts; nil: nobody is told.
 	Notice *Notice
 
-	shift time.Duration // how far the clock had been set when DueAt was worked out
+	shift time.Duration // how far the clock had been set when DueAt was worked out, or the attempt began
 }
 
 // Attempt is one try at a delivery, as history keeps it.

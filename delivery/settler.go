@@ -113,14 +113,25 @@ func (s *settler) gather(batch []Settlement, waiting []func(bool)) ([]Settlement
 	return batch, waiting
 }
 
-// store hands a batch to the queue, with due dates as the clock is set now.
+// store hands a batch to the queue, with dates as the clock is set now: a webhook's health is worked out from those of its attempts.
 func (s *settler) store(batch []Settlement) (stale int, err error) {
 	defer s.clock.Hold()()
 	shift := s.clock.Shift()
 	for i := range batch {
-		if one := &batch[i]; one.State == Waiting && one.shift != shift {
-			one.DueAt, one.shift = one.DueAt.Add(shift-one.shift), shift
+		one := &batch[i]
+		step := shift - one.shift
+		if step == 0 {
+			continue
 		}
+		if one.State == Waiting {
+			one.DueAt = one.DueAt.Add(step)
+		}
+		if one.Attempt != nil {
+			moved := *one.Attempt // others read theirs
+			moved.StartedAt = moved.StartedAt.Add(step)
+			one.Attempt = &moved
+		}
+		one.shift = shift
 	}
 	return s.queue.Settle(context.Background(), batch)
 }

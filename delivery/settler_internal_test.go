@@ -28,7 +28,9 @@ func TestSettlementAcrossAStepOfTheClock(t *testing.T) {
 	s := settler{queue: queue, clock: clock}
 	wait := Settlement{State: Waiting, DueAt: clock.Now().Add(time.Minute), shift: clock.Shift()}
 	steady := Settlement{State: Waiting, DueAt: clock.Steady().Add(time.Minute)} // as those of memory are
-	ended := Settlement{State: Succeeded}
+	attempt := &Attempt{StartedAt: clock.Now()}
+	ended := Settlement{State: Exhausted, Attempt: attempt, shift: clock.Shift()}
+	began := wall
 
 	wall = wall.Add(40 * 24 * time.Hour)
 	_, err := clock.Follow(func(time.Duration) error { return nil })
@@ -41,5 +43,9 @@ func TestSettlementAcrossAStepOfTheClock(t *testing.T) {
 	for _, one := range []Settlement{queue.settled[0], queue.settled[1], queue.settled[3], queue.settled[4]} {
 		require.True(t, one.DueAt.Equal(wall.Add(time.Minute)), one.DueAt)
 	}
-	require.True(t, queue.settled[2].DueAt.IsZero())
+	for _, one := range []Settlement{queue.settled[2], queue.settled[5]} {
+		require.True(t, one.DueAt.IsZero())
+		require.True(t, one.Attempt.StartedAt.Equal(wall), "its webhook has not failed for forty days")
+	}
+	require.True(t, attempt.StartedAt.Equal(began), "who reads it meanwhile is not disturbed")
 }

@@ -154,13 +154,13 @@ func (d *Dispatcher) conclude(j *job, to *target, a answer) (Settlement, time.Du
 		return j.again(ended.Add(pause), &a), pause
 	}
 	settlement := j.settlement(Succeeded, time.Time{}, a.reason)
-	settlement.Attempt, settlement.Policy = a.attempt, to.policy
+	settlement.Attempt, settlement.Policy, settlement.shift = a.attempt, to.policy, a.shift
 	if a.outcome == Delivered {
 		return settlement, 0
 	}
 	wait, again := to.schedule.Next(j.tries+1, a.outcome, a.retryAfter, d.random())
 	if again {
-		settlement.State, settlement.DueAt, settlement.shift = Waiting, ended.Add(wait), a.shift
+		settlement.State, settlement.DueAt = Waiting, ended.Add(wait)
 	} else {
 		settlement.State = Exhausted
 		settlement.Notice = d.exhaustion(j, to.webhook, &settlement)
@@ -181,7 +181,7 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 	if !failed && s.Notice == nil && !to.webhook.Ordered {
 		return nil
 	}
-	ended, shift := *s, d.clock.Shift()
+	ended := *s
 	return func(recorded bool) {
 		if !recorded {
 			return
@@ -190,7 +190,7 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 			d.nudge() // the next in its line may go
 		}
 		if failed {
-			d.failures.note(j.entry, failure{at: ended.Attempt.ended().Add(d.clock.Shift() - shift), quiet: j.isNotice()})
+			d.failures.note(j.entry, failure{at: ended.Attempt.ended().Add(d.clock.Shift() - ended.shift), quiet: j.isNotice()})
 		}
 		if ended.Notice != nil {
 			d.tellSoon()

@@ -270,11 +270,14 @@ func (c *conn) adjustPatience(begun error) error {
 // transaction runs fn between BEGIN and COMMIT; what it collected in inserts is sent before the commit. On an error nothing of it
 // remains.
 func (c *conn) transaction(fn func() error) error {
-	err := c.run("BEGIN IMMEDIATE")
-	if err := errors.Join(err, c.adjustPatience(err)); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	begun := c.run("BEGIN IMMEDIATE")
+	err := c.adjustPatience(begun)
+	if begun != nil {
+		return fmt.Errorf("begin: %w", errors.Join(begun, err))
 	}
-	err = fn()
+	if err == nil {
+		err = fn()
+	}
 	if err == nil {
 		err = c.flush()
 	}
