@@ -72,8 +72,17 @@ const (
   ON CONFLICT (slot, tenant) DO UPDATE SET n = o.n + excluded.n`
 	// sumLatency adds up two rows of classes, one by one.
 	sumLatency = `(SELECT array_agg(a + b ORDER BY class) FROM unnest(h.latency, excluded.latency) WITH ORDINALITY AS pair (a, b, class))`
-	addHour    = `INSERT INTO hour AS h (slot, hour, webhook, attempts, succeeded, failed, exhausted, took_us, latency,
-    last_ms, last_id, last_state, last_status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+	// classesOf is the classes of a row: those of all rows stand in one array, one row after the other.
+	classesOf = `latency[(n - 1) * %[1]d + 1 : n * %[1]d]`
+)
+
+var (
+	addHours = `INSERT INTO hour AS h (slot, hour, webhook, attempts, succeeded, failed, exhausted, took_us, latency,
+    last_ms, last_id, last_state, last_status)
+  SELECT $1, hour, webhook, attempts, succeeded, failed, exhausted, took_us, ` + fmt.Sprintf(classesOf, len(delivery.LatencyBounds)+1) + `, last_ms, last_id, last_state, last_status
+  FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+    $12::bigint[]) WITH ORDINALITY AS added (hour, webhook, attempts, succeeded, failed, exhausted, took_us, last_ms, last_id, last_state, last_status, n),
+    (SELECT $13::bigint[]) AS all_of (latency)
   ON CONFLICT (hour, webhook, slot) DO UPDATE SET attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded,
     failed = h.failed + excluded.failed, exhausted = h.exhausted + excluded.exhausted, took_us = h.took_us + excluded.took_us,
     latency = ` + sumLatency + `,
@@ -81,8 +90,13 @@ const (
     last_state = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_state ELSE h.last_state END,
     last_status = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_status ELSE h.last_status END,
     last_ms = greatest(h.last_ms, excluded.last_ms)`
-	addTenantHour = `INSERT INTO tenant_hour AS h (slot, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed,
-    exhausted, took_us, latency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+	addTenantHours = `INSERT INTO tenant_hour AS h (slot, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed,
+    exhausted, took_us, latency)
+  SELECT $1, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, ` + fmt.Sprintf(classesOf, len(delivery.LatencyBounds)+1) + `
+  FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+    $12::bigint[], $13::bigint[]) WITH ORDINALITY
+    AS added (tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, n),
+    (SELECT $14::bigint[]) AS all_of (latency)
   ON CONFLICT (tenant, hour, slot) DO UPDATE SET events = h.events + excluded.events, unmatched = h.unmatched + excluded.unmatched,
     planned = h.planned + excluded.planned, skipped = h.skipped + excluded.skipped, cancelled = h.cancelled + excluded.cancelled,
     attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded, failed = h.failed + excluded.failed,
@@ -102,16 +116,40 @@ func (t *pgTx) flushCounts() error {
 	if len(tenants) > 0 {
 		q.add(addOpened, t.slot, tenants, added)
 	}
-	for key, row := range c.hours {
-		h := &row.counts
-		q.add(addHour, t.slot, key.hour, int64(key.webhook), h.Attempts, h.Succeeded, h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:],
-			unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
+	if len(c.hours) > 0 {
+		columns, latency := make([][]int64, 11), []int64(nil)
+		for key, row := range c.hours {
+			h := &row.counts
+			addRow(columns, key.hour, int64(key.webhook), h.Attempts, h.Succeeded, h.Failed, h.Exhausted, h.Took.Microseconds(),
+				unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
+			latency = append(latency, h.Latency[:]...)
+		}
+		q.add(addHours, arguments(t.slot, columns, latency)...)
 	}
-	for key, h := range c.tenants {
-		q.add(addTenantHour, t.slot, int64(key.webhook), key.hour, h.Events, h.Unmatched, h.Planned, h.Skipped, h.Cancelled, h.Attempts, h.Succeeded,
-			h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:])
+	if len(c.tenants) > 0 {
+		columns, latency := make([][]int64, 12), []int64(nil)
+		for key, h := range c.tenants {
+			addRow(columns, int64(key.webhook), key.hour, h.Events, h.Unmatched, h.Planned, h.Skipped, h.Cancelled, h.Attempts, h.Succeeded,
+				h.Failed, h.Exhausted, h.Took.Microseconds())
+			latency = append(latency, h.Latency[:]...)
+		}
+		q.add(addTenantHours, arguments(t.slot, columns, latency)...)
 	}
 	return q.send(t.ctx, t.tx)
+}
+
+func addRow(columns [][]int64, values ...int64) {
+	for i, value := range values {
+		columns[i] = append(columns[i], value)
+	}
+}
+
+func arguments(slot int64, columns [][]int64, latency []int64) []any {
+	list := []any{slot}
+	for _, column := range columns {
+		list = append(list, column)
+	}
+	return append(list, latency)
 }
 
 // openCount is the number of open deliveries: what this node has added since it joined, exactly, and what others had when they were last asked.

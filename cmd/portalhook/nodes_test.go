@@ -33,11 +33,11 @@ func (h *heardItems) counts() (deliveries, requests int) {
 }
 
 // second starts another node of a server's database.
-func (p *process) second(t *testing.T) *process {
-	t.Helper()
+func (p *process) second(tb testing.TB) *process {
+	tb.Helper()
 	other := &process{key: p.key, store: p.store, database: p.database, listen: "127.0.0.1:0", args: p.args}
-	t.Cleanup(other.kill)
-	other.start(t)
+	tb.Cleanup(other.kill)
+	other.start(tb)
 	return other
 }
 

@@ -56,12 +56,31 @@ func Database(tb testing.TB, name string, prepare func(ctx context.Context, url 
 	return server.url(database)
 }
 
+// Own starts a server of the test's own, with the settings (name=value) of an installation that keeps its data, and gives the URL of an
+// empty database of it and the number of its process. The test is skipped where PostgreSQL is not installed.
+func Own(tb testing.TB, settings ...string) (url string, pid int) {
+	tb.Helper()
+	server, err := start(tb.Context(), settings)
+	if missing, ok := errors.AsType[*missingError](err); ok {
+		tb.Skipf("no PostgreSQL: %s", missing.reason)
+	}
+	if err != nil {
+		tb.Fatalf("PostgreSQL for tests: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := server.stop(); err != nil {
+			tb.Errorf("PostgreSQL for tests: %v", err)
+		}
+	})
+	return server.url("postgres"), server.process.Pid
+}
+
 // prepared gives the server and the database to copy from; no server where PostgreSQL is not installed.
 func prepared(ctx context.Context, name string, prepare func(ctx context.Context, url string) error) (*server, string, error) {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil && shared.reason == "" {
-		started, err := start(ctx)
+		started, err := start(ctx, throwaway)
 		missing, ok := errors.AsType[*missingError](err)
 		switch {
 		case ok:

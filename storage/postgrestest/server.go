@@ -31,8 +31,8 @@ type server struct {
 	alone    sync.Mutex
 }
 
-// start makes a server's files and runs it, as an unprivileged user: PostgreSQL refuses root.
-func start(ctx context.Context) (_ *server, err error) {
+// start makes a server's files and runs it with settings (name=value), as an unprivileged user: PostgreSQL refuses root.
+func start(ctx context.Context, settings []string) (_ *server, err error) {
 	programs, err := find()
 	if err != nil {
 		return nil, err
@@ -75,16 +75,21 @@ func start(ctx context.Context) (_ *server, err error) {
 	if s.port, err = freePort(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.launch(ctx, filepath.Join(programs, "postgres"), data, credential)
+	return s, s.launch(ctx, filepath.Join(programs, "postgres"), data, credential, settings)
 }
 
-// launch runs the server and returns when it answers. Nothing that it holds outlives it, so nothing is brought to disk for good.
-func (s *server) launch(ctx context.Context, program, data string, credential *syscall.Credential) error {
+// throwaway are the settings of a server whose data nobody wants back: nothing is brought to disk for good.
+var throwaway = []string{"fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_wal_size=256MB"}
+
+// launch runs the server and returns when it answers.
+func (s *server) launch(ctx context.Context, program, data string, credential *syscall.Credential, settings []string) error {
 	log := new(bytes.Buffer)
+	args := []string{"-D", data, "-p", s.port, "-k", s.folder, "-h", "127.0.0.1"}
+	for _, setting := range append([]string{"max_connections=300", "log_min_messages=warning"}, settings...) {
+		args = append(args, "-c", setting)
+	}
 	//nolint:gosec // names of our own
-	command := exec.CommandContext(context.WithoutCancel(ctx), program, "-D", data, "-p", s.port, "-k", s.folder, "-h", "127.0.0.1",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "autovacuum=on",
-		"-c", "max_wal_size=256MB", "-c", "log_min_messages=warning")
+	command := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
 	command.Dir, command.Stdout, command.Stderr = s.folder, log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Pdeathsig: syscall.SIGQUIT}
 	started := make(chan error, 1)
