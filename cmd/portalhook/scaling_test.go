@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net/http"
@@ -32,7 +33,8 @@ type shape struct {
 	nodes    int
 	fanOut   int // webhooks that hear an event
 	tenants  int
-	webhooks int // others, of the same tenant, that hear none
+	webhooks int  // others, of the same tenant, that hear none
+	dump     bool // somebody reads the database from end to end meanwhile, as pg_dump does: nothing that is deleted can be cleared away
 }
 
 func (s shape) String() string {
@@ -40,17 +42,18 @@ func (s shape) String() string {
 	if store == "" {
 		store = "sqlite"
 	}
-	return fmt.Sprintf("store=%s/nodes=%d/fanout=%d/tenants=%d/webhooks=%d", store, s.nodes, s.fanOut, s.tenants, s.webhooks)
+	return fmt.Sprintf("store=%s/nodes=%d/fanout=%d/tenants=%d/webhooks=%d/dump=%t", store, s.nodes, s.fanOut, s.tenants, s.webhooks, s.dump)
 }
 
 func BenchmarkScaling(b *testing.B) {
 	for _, s := range []shape{
-		{"", 1, 1, 1, 0},
-		{onPostgres, 1, 1, 1, 0}, {onPostgres, 2, 1, 1, 0}, {onPostgres, 4, 1, 1, 0},
-		{"", 1, 10, 1, 0}, {"", 1, 100, 1, 0},
-		{onPostgres, 2, 10, 1, 0}, {onPostgres, 2, 100, 1, 0},
-		{onPostgres, 2, 1, 1, 1_000}, {onPostgres, 2, 1, 1, 10_000},
-		{onPostgres, 2, 1, 100, 0}, {onPostgres, 2, 1, 1_000, 0},
+		{"", 1, 1, 1, 0, false},
+		{onPostgres, 1, 1, 1, 0, false}, {onPostgres, 2, 1, 1, 0, false}, {onPostgres, 4, 1, 1, 0, false},
+		{"", 1, 10, 1, 0, false}, {"", 1, 100, 1, 0, false},
+		{onPostgres, 2, 10, 1, 0, false}, {onPostgres, 2, 100, 1, 0, false},
+		{onPostgres, 2, 1, 1, 1_000, false}, {onPostgres, 2, 1, 1, 10_000, false},
+		{onPostgres, 2, 1, 100, 0, false}, {onPostgres, 2, 1, 1_000, 0, false},
+		{onPostgres, 2, 1, 1, 0, true},
 	} {
 		b.Run(s.String(), func(b *testing.B) { measureScaling(b, s) })
 	}
@@ -78,6 +81,9 @@ func measureScaling(b *testing.B, s shape) {
 	post(b, to, max(events/10, len(to)), conns, http.StatusAccepted)
 	awaitNoneOpen(b, first)
 	database.forget(b)
+	if s.dump {
+		database.hold(b)
+	}
 
 	figures := make(map[string][]float64)
 	for range *scalingRounds {
@@ -108,6 +114,7 @@ func measureScaling(b *testing.B, s shape) {
 		note("statements/event", did.statements/n)
 		note("commits/event", did.commits/n)
 		note("wal-B/event", did.wal/n)
+		b.Logf("%6.0f events/s   PostgreSQL %4.0f µs and %.2f statements an event", n/took, did.cpu/n*1e6, did.statements/n)
 	}
 	database.list(b, *scalingStatements)
 	if s.fanOut == 1 {
@@ -182,7 +189,7 @@ func startDatabaseUnderLoad(b *testing.B) *databaseUnderLoad {
 	url, pid := postgrestest.Own(b, "shared_preload_libraries=pg_stat_statements", "shared_buffers=1GB", "max_wal_size=4GB")
 	conn, err := pgx.Connect(b.Context(), url)
 	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close(b.Context()) })
+	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
 	_, err = conn.Exec(b.Context(), "CREATE EXTENSION pg_stat_statements")
 	require.NoError(b, err)
 	return &databaseUnderLoad{url, pid, conn}
@@ -202,6 +209,16 @@ func (d *databaseUnderLoad) now(b *testing.B) (w databaseWork) {
 	require.NoError(b, err)
 	w.cpu = cpuOfFamily(b, d.pid)
 	return w
+}
+
+// hold begins a transaction that sees the database as it is now, and stays until the end of the run.
+func (d *databaseUnderLoad) hold(b *testing.B) {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), d.url)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
+	_, err = conn.Exec(b.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM event LIMIT 1")
+	require.NoError(b, err)
 }
 
 // forget begins the statements' counters anew.
