@@ -178,3 +178,14 @@ func Loopback(tb testing.TB, database string) string {
 }
 
 func newPassword() string { return strings.ToLower(rand.Text()) }
+
+// Number is the one number that a statement gives.
+func (s *Server) Number(ctx context.Context, database, statement string) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, s.Socket(database))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	err = conn.QueryRow(ctx, statement).Scan(&n)
+	return n, err
+}
