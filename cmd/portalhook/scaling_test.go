@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -186,13 +187,21 @@ type databaseUnderLoad struct {
 
 func startDatabaseUnderLoad(b *testing.B) *databaseUnderLoad {
 	b.Helper()
-	url, pid := postgrestest.Own(b, "shared_preload_libraries=pg_stat_statements", "shared_buffers=1GB", "max_wal_size=4GB")
+	server, err := postgrestest.Start(b.Context(), postgrestest.Options{Settings: []string{
+		"fsync=on", "full_page_writes=on", "shared_buffers=1GB", "max_wal_size=4GB", "shared_preload_libraries=pg_stat_statements",
+	}})
+	if errors.Is(err, postgrestest.ErrMissing) {
+		b.Skip(err)
+	}
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, server.Stop()) })
+	url := server.Socket("postgres")
 	conn, err := pgx.Connect(b.Context(), url)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
 	_, err = conn.Exec(b.Context(), "CREATE EXTENSION pg_stat_statements")
 	require.NoError(b, err)
-	return &databaseUnderLoad{url, pid, conn}
+	return &databaseUnderLoad{url, server.PID(), conn}
 }
 
 // databaseWork is what a PostgreSQL has done since it was started.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"sync"
@@ -227,7 +226,7 @@ var redirects = [sickEvents]int{300, 301, 302, 303, 304, 307, 308, 399}
 // answersRedirect redirects to a server that counts who comes.
 func answersRedirect(r *rig) error {
 	var followed atomic.Int32
-	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
+	trap := r.listenHTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
 	defer trap.Close()
 	err := suffer(ailment{
 		name: "redirects", members: retries(2),

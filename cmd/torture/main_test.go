@@ -15,12 +15,16 @@ func TestScenarios(t *testing.T) {
 	binary, err := newBuild("")
 	require.NoError(t, err)
 	t.Cleanup(binary.remove)
-	for _, s := range scenarios() {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel() // they wait more than they work
-			o := play(t.Context(), s, binary, brief, 1, t.Output())
-			t.Log(o.line())
-			require.NoError(t, o.err)
+	for _, on := range []store{sqlite, postgres} {
+		t.Run(string(on), func(t *testing.T) {
+			for _, s := range scenarios(on) {
+				t.Run(s.name, func(t *testing.T) {
+					t.Parallel() // they wait more than they work
+					o := play(t.Context(), s, on, binary, brief, 1, t.Output())
+					t.Log(o.line())
+					require.NoError(t, o.err)
+				})
+			}
 		})
 	}
 }
@@ -36,7 +40,7 @@ func TestPowerCutIsFelt(t *testing.T) {
 	binary, err := altered.altered(map[string]string{path: text})
 	require.NoError(t, err)
 	careless := scenario{name: "careless", run: powerCut}
-	o := play(t.Context(), careless, &build{path: binary}, brief, 1, t.Output())
+	o := play(t.Context(), careless, sqlite, &build{path: binary}, brief, 1, t.Output())
 	t.Log(o.line())
 	require.Error(t, o.err, "events are lost, or the file is not one any more")
 }
@@ -46,15 +50,18 @@ func TestReportIsOfThisTree(t *testing.T) {
 	const root = "../.."
 	page, err := os.ReadFile(root + "/docs/reliability.md")
 	require.NoError(t, err)
-	var rows []string
-	for _, found := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllSubmatch(page, -1) {
-		rows = append(rows, string(found[1]))
+	for on, mark := range tableMark {
+		_, table, _, err := between(string(page), mark)
+		require.NoError(t, err)
+		var rows, names []string
+		for _, found := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllStringSubmatch(table, -1) {
+			rows = append(rows, found[1])
+		}
+		for _, s := range scenarios(on) {
+			names = append(names, s.name)
+		}
+		require.Equal(t, names, rows, "make reliability STORE=%s writes it anew", on)
 	}
-	var names []string
-	for _, s := range scenarios() {
-		names = append(names, s.name)
-	}
-	require.Equal(t, names, rows, "make reliability writes it anew")
 	cases, err := casesTable(root)
 	require.NoError(t, err)
 	filled, err := fill(string(page), casesMark, cases)
