@@ -34,6 +34,7 @@ const (
 	lockClosing  = 5 // one node closes intervals
 	lockSealing  = 6 // one node writes segments of the search index
 	lockFounding = 7 // one node makes what a new store begins with
+	lockDrawing  = 9 // one draws numbers
 	lockTransfer = 8 // held for sharing by a node that joins, alone by a transfer as long as it lasts
 )
 
@@ -176,6 +177,12 @@ func pgTextOrNull(text string) *string {
 func hasParameter(text, name string) bool {
 	parsed, err := url.Parse(text)
 	return err == nil && parsed.Query().Has(name)
+}
+
+// asynchronous has a commit return before it is on disk. It is there before any commit that was begun later.
+func asynchronous(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SET synchronous_commit = off`)
+	return err
 }
 
 // neverAsynchronous sees to it that a commit is on disk when it returns, whatever the server's default: a session says more than that may not.

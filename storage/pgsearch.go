@@ -153,7 +153,7 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 		if err := tx.lock(lockWebhooks, false); err != nil {
 			return err
 		}
-		return tx.tx.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&to)
+		return tx.tx.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&to)
 	})
 	if err != nil {
 		return false, err

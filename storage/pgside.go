@@ -28,7 +28,7 @@ const (
 	pgLastNumber   = `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM `
 	pgSetNumber    = `SELECT setval(pg_get_serial_sequence($1, $2), $3)`
 	pgSetNotice    = `SELECT setval(pg_get_serial_sequence('notice', 'id'), max(id)) FROM notice HAVING max(id) > 0`
-	pgSetDrawn     = `UPDATE drawn SET last = greatest(last, $1)`
+	pgSetDrawn     = `SELECT setval('drawn', greatest(last_value, $1)) FROM drawn`
 )
 
 // postgresSide is a database that a transfer has open.
@@ -159,7 +159,7 @@ func (s *postgresSide) freed(ms int64) { s.wait = ms }
 
 func (s *postgresSide) newest(ctx context.Context) (triggers.ID, error) {
 	var last int64
-	err := s.conn.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&last)
+	err := s.conn.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&last)
 	return triggers.ID(last), err
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -92,10 +93,10 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	var err error
-	if p.pool, err = openPool(ctx, config.URL, postgresConnections, config.observe); err != nil {
+	if p.pool, err = openPool(ctx, config.URL, postgresConnections, neverAsynchronous, config.observe); err != nil {
 		return err
 	}
-	if p.draws, err = openPool(ctx, config.URL, acceptersAtOnce, nil); err != nil {
+	if p.draws, err = openPool(ctx, config.URL, acceptersAtOnce, asynchronous, nil); err != nil {
 		return err
 	}
 	p.readers = stdlib.OpenDBFromPool(p.pool)
@@ -183,8 +184,8 @@ func (p *Postgres) enter() (leave func(), err error) {
 }
 
 // openPool opens connections on which every statement is planned once, by its indexes: what the tables looked like when it was planned, empty
-// perhaps, must not outweigh them.
-func openPool(ctx context.Context, url string, most int32, observe func(statement string)) (*pgxpool.Pool, error) {
+// perhaps, must not outweigh them. Begin is called with each that is new.
+func openPool(ctx context.Context, url string, most int32, begin func(context.Context, *pgx.Conn) error, observe func(statement string)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errURL
@@ -202,7 +203,7 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	if observe != nil {
 		config.ConnConfig.Tracer = tracer{observe}
 	}
-	config.AfterConnect = neverAsynchronous
+	config.AfterConnect = begin
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -282,7 +283,7 @@ func (t *pgTx) draw(n int) (triggers.ID, error) {
 		return 0, noDayError(today) // no number is lost then
 	}
 	var last int64
-	err := p.draws.QueryRow(t.ctx, drawNumbers, numberOf(p.now().UnixMilli()), int64(n)).Scan(&last)
+	err := p.draws.QueryRow(t.ctx, drawNumbers, numberOf(p.now().UnixMilli()), int64(n), daySpan, lockKind, lockDrawing).Scan(&last)
 	if err != nil {
 		return 0, fmt.Errorf("draw numbers: %w", err)
 	}
@@ -302,16 +303,16 @@ func (e noDayError) Error() string { return "no tables of " + suffixOf(int64(e))
 // today is the day of the numbers that are drawn now, or later than that by nobody's clock.
 func (p *Postgres) today() int64 { return max(p.lastDay.Load(), p.now().UnixMilli()/dayLength) }
 
+// daySpan is how many numbers a day has.
+const daySpan = int64(dayLength) << triggers.IDSequenceBits
+
 // drawNumbers begins at the next day when the numbers would lie in two.
-var drawNumbers = fmt.Sprintf(`UPDATE drawn SET last = CASE
-    WHEN (greatest(last + 1, $1) >> %[1]d) / %[2]d = ((greatest(last + 1, $1) + $2 - 1) >> %[1]d) / %[2]d THEN greatest(last + 1, $1) + $2 - 1
-    ELSE (((((greatest(last + 1, $1) + $2 - 1) >> %[1]d) / %[2]d) * %[2]d) << %[1]d) + $2 - 1 END
-  RETURNING last`, triggers.IDSequenceBits, dayLength)
+const drawNumbers = `SELECT draw($1, $2, $3, $4, $5)`
 
 // next is the lowest number that draw may give now.
 func (p *Postgres) next(ctx context.Context, q rowQuerier) (triggers.ID, error) {
 	var last int64
-	err := q.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&last)
+	err := q.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&last)
 	return max(triggers.ID(last)+1, firstID(p.now().UnixMilli())), err
 }
 

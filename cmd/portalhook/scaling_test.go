@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ import (
 var (
 	scalingDeliveries = flag.Int("scaling.deliveries", 20_000, "deliveries a round")
 	scalingRounds     = flag.Int("scaling.rounds", 3, "rounds of each shape; medians are reported")
+	scalingReport     = flag.String("scaling.report", "", "the page into which the table is written (docs/scaling.md)")
 	scalingStatements = flag.Int("scaling.statements", 0, "how many of PostgreSQL's statements to list, by their time")
 )
 
@@ -47,6 +49,7 @@ func (s shape) String() string {
 }
 
 func BenchmarkScaling(b *testing.B) {
+	var rows []string
 	for _, s := range []shape{
 		{"", 1, 1, 1, 0, false},
 		{onPostgres, 1, 1, 1, 0, false}, {onPostgres, 2, 1, 1, 0, false}, {onPostgres, 4, 1, 1, 0, false},
@@ -56,11 +59,42 @@ func BenchmarkScaling(b *testing.B) {
 		{onPostgres, 2, 1, 100, 0, false}, {onPostgres, 2, 1, 1_000, 0, false},
 		{onPostgres, 2, 1, 1, 0, true},
 	} {
-		b.Run(s.String(), func(b *testing.B) { measureScaling(b, s) })
+		b.Run(s.String(), func(b *testing.B) { rows = append(rows, s.row(measureScaling(b, s))) })
+	}
+	if *scalingReport != "" {
+		writeTable(b, *scalingReport, rows)
 	}
 }
 
-func measureScaling(b *testing.B, s shape) {
+// row is what a shape came to, as a row of the page's table.
+func (s shape) row(figures map[string]float64) string {
+	cells := []string{s.String()}
+	for _, name := range []string{
+		"events/s", "deliveries/s", "share-of-plain", "arrival-p50-ms", "arrival-p99-ms", "node-cpu-µs/event", "pg-cpu-µs/event", "pg-share", "statements/event",
+		"commits/event", "wal-B/event",
+	} {
+		cell := ""
+		if value, ok := figures[name]; ok {
+			cell = fmt.Sprintf("%.*f", max(0, 3-len(strconv.Itoa(int(value)))), value)
+		}
+		cells = append(cells, cell)
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+// writeTable puts rows between the marks of a page, below the table's head, which is the page's own.
+func writeTable(b *testing.B, page string, rows []string) {
+	b.Helper()
+	text, err := os.ReadFile(page)
+	require.NoError(b, err)
+	whole := regexp.MustCompile(`(?s)(<!-- scaling -->\n\n(?:\|[^\n]*\n){2}).*?(\n<!-- /scaling -->)`)
+	require.True(b, whole.Match(text), "the page has no place for the table")
+	text = whole.ReplaceAll(text, []byte("${1}"+strings.Join(rows, "")+"${2}"))
+	require.NoError(b, os.WriteFile(page, text, 0o600))
+}
+
+// measureScaling gives the medians of the rounds.
+func measureScaling(b *testing.B, s shape) map[string]float64 {
 	b.Helper()
 	plain := []entrance{{startPlainReceiver(b), ""}}
 	receiver := newArrivals(b)
@@ -87,6 +121,7 @@ func measureScaling(b *testing.B, s shape) {
 	}
 
 	figures := make(map[string][]float64)
+	var rounds []string
 	for range *scalingRounds {
 		start := time.Now()
 		post(b, plain, *scalingDeliveries, conns, http.StatusOK)
@@ -115,18 +150,20 @@ func measureScaling(b *testing.B, s shape) {
 		note("statements/event", did.statements/n)
 		note("commits/event", did.commits/n)
 		note("wal-B/event", did.wal/n)
-		b.Logf("%6.0f events/s   PostgreSQL %4.0f µs and %.2f statements an event", n/took, did.cpu/n*1e6, did.statements/n)
+		rounds = append(rounds, fmt.Sprintf("%.0f events/s: PostgreSQL %.0f µs and %.2f statements each", n/took, did.cpu/n*1e6, did.statements/n))
 	}
-	database.list(b, *scalingStatements)
+	b.Log(strings.Join(append(rounds, database.list(b, *scalingStatements)...), "\n"))
 	if s.fanOut == 1 {
 		p50, p99 := steady(b, first, to, receiver)
-		b.ReportMetric(p50, "arrival-p50-ms")
-		b.ReportMetric(p99, "arrival-p99-ms")
+		figures["arrival-p50-ms"], figures["arrival-p99-ms"] = []float64{p50}, []float64{p99}
 	}
 	b.ReportMetric(0, "ns/op")
+	medians := make(map[string]float64)
 	for name, values := range figures {
-		b.ReportMetric(median(values), name)
+		medians[name] = median(values)
+		b.ReportMetric(medians[name], name)
 	}
+	return medians
 }
 
 // populate makes what the shape says and gives the entrances: every node in turn, and every tenant.
@@ -239,11 +276,11 @@ func (d *databaseUnderLoad) forget(b *testing.B) {
 	}
 }
 
-// list logs the statements that took most of the time since they were forgotten.
-func (d *databaseUnderLoad) list(b *testing.B, n int) {
+// list gives the statements that took most of the time since they were forgotten.
+func (d *databaseUnderLoad) list(b *testing.B, n int) (lines []string) {
 	b.Helper()
 	if d == nil || n == 0 {
-		return
+		return nil
 	}
 	rows, err := d.conn.Query(b.Context(), `SELECT calls, rows, total_exec_time + total_plan_time, left(regexp_replace(query, '\s+', ' ', 'g'), 150)
     FROM pg_stat_statements ORDER BY 3 DESC LIMIT $1`, n)
@@ -252,10 +289,11 @@ func (d *databaseUnderLoad) list(b *testing.B, n int) {
 	var ms float64
 	var text string
 	_, err = pgx.ForEachRow(rows, []any{&calls, &touched, &ms, &text}, func() error {
-		b.Logf("%8d calls %8d rows %9.0f ms  %s", calls, touched, ms, text)
+		lines = append(lines, fmt.Sprintf("%8d calls %8d rows %9.0f ms  %s", calls, touched, ms, text))
 		return nil
 	})
 	require.NoError(b, err)
+	return lines
 }
 
 func (w databaseWork) minus(v databaseWork) databaseWork {

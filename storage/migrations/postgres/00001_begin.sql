@@ -114,11 +114,25 @@ CREATE TABLE node (
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The last number that was drawn for an event or a delivery. One row.
-CREATE TABLE drawn (
-  last bigint NOT NULL
-) WITH (fillfactor = 10);
-INSERT INTO drawn VALUES (0);
+-- The last number that was drawn for an event or a delivery. It is a sequence, as a row would leave a dead one behind with each draw, which nobody may
+-- clear away while somebody dumps the database, and which every later draw would have to pass.
+CREATE SEQUENCE drawn MINVALUE 0 START 0;
+
+-- Draws n consecutive numbers, from the lowest up or from behind those drawn before, all of them within one of the spans that days have; gives the last. Whoever
+-- draws is alone: of two, each has numbers above all of the other's. Kind and thing are those of the lock.
+-- +goose StatementBegin
+CREATE FUNCTION draw(lowest bigint, n bigint, span bigint, kind integer, thing integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  first bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(kind, thing);
+  SELECT greatest(last_value + 1, lowest) INTO first FROM drawn;
+  IF first / span <> (first + n - 1) / span THEN
+    first := (first + n - 1) / span * span;
+  END IF;
+  RETURN setval('drawn', first + n - 1);
+END $$;
+-- +goose StatementEnd
 
 -- Open work. It is deleted when it ends, and its history written to the table of its day; retention never touches it.
 CREATE TABLE work (
