@@ -64,9 +64,22 @@ func (p *Postgres) leave(ctx context.Context) error {
 // keepAlive says that this node is alive, takes over what dead ones have left and keeps what is held in memory in step with the database, until
 // the store is closed.
 func (p *Postgres) keepAlive() {
+	orphans := time.Now()
+	p.repeat(func(ctx context.Context) error {
+		err := p.beat(ctx)
+		if err == nil && time.Since(orphans) > orphanInterval {
+			orphans = time.Now()
+			err = p.cancelOrphans(ctx)
+		}
+		return err
+	})
+}
+
+// repeat does something with every beat until the store is closed. Each time it may take as long as a transaction.
+func (p *Postgres) repeat(do func(context.Context) error) {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
-	failing, orphans := false, time.Now()
+	failing := false
 	for {
 		select {
 		case <-p.closing:
@@ -74,11 +87,7 @@ func (p *Postgres) keepAlive() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
-		err := p.beat(ctx)
-		if err == nil && time.Since(orphans) > orphanInterval {
-			orphans = time.Now()
-			err = p.cancelOrphans(ctx)
-		}
+		err := do(ctx)
 		cancel()
 		if err != nil && !failing {
 			p.log.Error("the database does not answer; trying again", "err", err)
@@ -120,10 +129,7 @@ func (p *Postgres) beat(ctx context.Context) error {
 	if err := p.settleDoubt(ctx); err != nil {
 		return err
 	}
-	if err := p.countOthers(ctx); err != nil {
-		return err
-	}
-	return p.sealDue(ctx)
+	return p.countOthers(ctx)
 }
 
 // elect finds out whether this is the oldest node.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"portalhook/triggers"
@@ -36,16 +37,16 @@ func (p *Postgres) readTail() searchTailReader {
 		if err := tx.QueryRowContext(ctx, pgIndexedTo).Scan(&last); err != nil {
 			return nil, err
 		}
-		entries, err = p.unindexed(ctx, tx, triggers.ID(last), ever)
+		entries, err = p.unindexed(ctx, tx, triggers.ID(last), ever, math.MaxInt)
 		return entries, err
 	}
 }
 
-// unindexed makes the entries of the events and deliveries in a range, in the order of their numbers.
-func (p *Postgres) unindexed(ctx context.Context, tx querier, after, to triggers.ID) ([]searchEntry, error) {
+// unindexed makes the entries of the events and deliveries in a range, in the order of their numbers: all, or from the lowest on so many at least.
+func (p *Postgres) unindexed(ctx context.Context, tx querier, after, to triggers.ID, enough int) ([]searchEntry, error) {
 	var entries []searchEntry
 	var scratch []byte
-	for more := true; more; {
+	for more := true; more && len(entries) < enough; {
 		var events []indexed
 		err := each(ctx, tx, pgUnindexed, []any{int64(after), int64(to), unindexedAtOne}, func(rows *sql.Rows) error {
 			var id int64
@@ -130,15 +131,16 @@ func (p *Postgres) heardBetween(ctx context.Context, tx querier, events []indexe
 	return list, nil
 }
 
-// sealDue writes segments of what is in none yet, as far as it is much, or of a day that is over, unless another node is at it. It waits for the
+// sealDue writes segments of what is in none yet, as far as it is much, or of a day that is over. The oldest node does so for all. It waits for the
 // transactions that have drawn numbers up to then: nothing comes later that belongs into a segment.
 func (p *Postgres) sealDue(ctx context.Context) error {
-	for {
+	for p.Leads() {
 		sealed, err := p.sealOnce(ctx, sealEntries)
 		if err != nil || !sealed {
 			return err
 		}
 	}
+	return nil
 }
 
 // sealOnce writes a segment of the oldest entries, if there are so many, or if their day is over.
@@ -164,7 +166,8 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 		if err := tx.QueryRowContext(ctx, pgIndexedTo).Scan(&last); err != nil {
 			return err
 		}
-		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to))
+		// One more shows that the last number's are whole.
+		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to), sealEntries+1)
 		return err
 	})
 	if err != nil || len(entries) == 0 {

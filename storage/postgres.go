@@ -125,6 +125,7 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		p.running.Go(p.accept)
 	}
 	p.running.Go(p.keepAlive)
+	p.running.Go(func() { p.repeat(p.sealDue) }) // apart: whoever reads many events must not be taken for dead
 	return p.checkSecrets(ctx, config, p.UpdateWebhook)
 }
 
