@@ -92,6 +92,10 @@ bench-throughput: ## events a second through the whole way beside plain HTTP
 bench-rows: ## the schema with ROWS rows of history
 	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
 
+.PHONY: bench-scaling
+bench-scaling: postgres ## what an event costs whom with 1, 2 and 4 nodes on one PostgreSQL, written into docs/scaling.md
+	go test -count=1 -run '^$$' -bench Scaling -benchtime 1x -timeout 60m ./cmd/portalhook -scaling.rounds $(ROUNDS) -scaling.report $(CURDIR)/docs/scaling.md
+
 # Each package's targets are built once, and run one to a core, or one on all cores when there is one only. What they find worth keeping
 # goes to the go command's cache, what is a fault to testdata/fuzz. On a busy machine the time may be over in the middle of a call, which the
 # testing package takes for a failure (context deadline exceeded): it is none.

@@ -66,12 +66,33 @@ func BenchmarkScaling(b *testing.B) {
 	}
 }
 
+// words are those of the page.
+func (s shape) words() string {
+	words := "SQLite"
+	if s.store == onPostgres {
+		words = fmt.Sprintf("PostgreSQL, nodes: %d", s.nodes)
+	}
+	if s.fanOut > 1 {
+		words += fmt.Sprintf("; %d webhooks hear each event", s.fanOut)
+	}
+	if s.webhooks > 0 {
+		words += fmt.Sprintf("; %d webhooks that hear none", s.webhooks)
+	}
+	if s.tenants > 1 {
+		words += fmt.Sprintf("; %d tenants", s.tenants)
+	}
+	if s.dump {
+		words += "; while it is dumped"
+	}
+	return words
+}
+
 // row is what a shape came to, as a row of the page's table.
 func (s shape) row(figures map[string]float64) string {
-	cells := []string{s.String()}
+	cells := []string{s.words()}
 	for _, name := range []string{
 		"events/s", "deliveries/s", "share-of-plain", "arrival-p50-ms", "arrival-p99-ms", "node-cpu-µs/event", "pg-cpu-µs/event", "pg-share", "statements/event",
-		"commits/event", "wal-B/event",
+		"commits/event", "wal-B/event", "disk-B/event",
 	} {
 		cell := ""
 		if value, ok := figures[name]; ok {
@@ -150,6 +171,7 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 		note("statements/event", did.statements/n)
 		note("commits/event", did.commits/n)
 		note("wal-B/event", did.wal/n)
+		note("disk-B/event", did.size/n)
 		rounds = append(rounds, fmt.Sprintf("%.0f events/s: PostgreSQL %.0f µs and %.2f statements each", n/took, did.cpu/n*1e6, did.statements/n))
 	}
 	b.Log(strings.Join(append(rounds, database.list(b, *scalingStatements)...), "\n"))
@@ -242,7 +264,7 @@ func startDatabaseUnderLoad(b *testing.B) *databaseUnderLoad {
 }
 
 // databaseWork is what a PostgreSQL has done since it was started.
-type databaseWork struct{ cpu, statements, commits, wal float64 }
+type databaseWork struct{ cpu, statements, commits, wal, size float64 }
 
 func (d *databaseUnderLoad) now(b *testing.B) (w databaseWork) {
 	b.Helper()
@@ -251,7 +273,7 @@ func (d *databaseUnderLoad) now(b *testing.B) (w databaseWork) {
 	}
 	// Its own counters of a transaction are told after it, a second late at most where a connection has gone idle.
 	err := d.conn.QueryRow(b.Context(), `SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE toplevel)::float8,
-    (SELECT sum(xact_commit) FROM pg_stat_database)::float8, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8`).Scan(&w.statements, &w.commits, &w.wal)
+    (SELECT sum(xact_commit) FROM pg_stat_database)::float8, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, pg_database_size(current_database())::float8`).Scan(&w.statements, &w.commits, &w.wal, &w.size)
 	require.NoError(b, err)
 	w.cpu = cpuOfFamily(b, d.pid)
 	return w
@@ -297,7 +319,7 @@ func (d *databaseUnderLoad) list(b *testing.B, n int) (lines []string) {
 }
 
 func (w databaseWork) minus(v databaseWork) databaseWork {
-	return databaseWork{w.cpu - v.cpu, w.statements - v.statements, w.commits - v.commits, w.wal - v.wal}
+	return databaseWork{w.cpu - v.cpu, w.statements - v.statements, w.commits - v.commits, w.wal - v.wal, w.size - v.size}
 }
 
 // cpuOfFamily is the processor time, in seconds, of a process and of its children, those that have ended included.
