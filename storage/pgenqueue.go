@@ -338,6 +338,7 @@ func (a *acceptor) plan(e *delivery.Acceptance, event triggers.ID, i int, accept
 		c.tenant, c.revision, c.trigger = append(c.tenant, int64(e.Tenant)), append(c.revision, p.Revision), append(c.trigger, int64(p.Trigger))
 	case fateLeased:
 		a.work.add(id, &l, nil, &a.node, lineIf(ordered, e))
+		a.leases = append(a.leases, doubtfulLease{id, l.fence})
 		a.counts.open(e.Tenant, 1)
 	case fateWaiting:
 		a.work.add(id, &l, &accepted, nil, lineIf(ordered, e))

@@ -117,9 +117,6 @@ func (p *Postgres) beat(ctx context.Context) error {
 	if err := p.prepareDays(ctx, dayOf(next)); err != nil {
 		return err
 	}
-	if err := p.settleDoubt(ctx); err != nil {
-		return err
-	}
 	if err := p.countOthers(ctx); err != nil {
 		return err
 	}

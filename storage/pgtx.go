@@ -35,8 +35,9 @@ type pgTx struct {
 	store  *Postgres
 	node   int64
 	slot   int64
-	counts counts // what it adds to the counters
-	marks  []mark // of turns, after the commit
+	counts counts          // what it adds to the counters
+	marks  []mark          // of turns, after the commit
+	leases []doubtfulLease // that it makes
 }
 
 type mark struct {
@@ -114,7 +115,7 @@ func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do f
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		p.opened.uncertain()
+		p.doubts.add(t.leases)
 		return fmt.Errorf("commit: %w", err)
 	}
 	p.opened.add(&t.counts)

@@ -30,6 +30,9 @@ type Postgres struct {
 	pool  *pgxpool.Pool // of what writes
 	draws *pgxpool.Pool // of what draws numbers, while a connection of pool is held
 	clock serverClock
+	// connections are those of both, and of who listens.
+	connections pgConnections
+	doubts      doubts
 
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
@@ -72,6 +75,7 @@ const (
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
 		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
+		connections: pgConnections{open: make(map[*pgSocket]bool)}, doubts: doubts{wake: make(chan struct{}, 1)},
 	}
 	if config.Now == nil {
 		config.Now = p.clock.Now
@@ -92,10 +96,10 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	var err error
-	if p.pool, err = openPool(ctx, config.URL, postgresConnections, config.observe); err != nil {
+	if p.pool, err = p.openPool(ctx, config.URL, postgresConnections, config.observe); err != nil {
 		return err
 	}
-	if p.draws, err = openPool(ctx, config.URL, acceptersAtOnce, nil); err != nil {
+	if p.draws, err = p.openPool(ctx, config.URL, acceptersAtOnce, nil); err != nil {
 		return err
 	}
 	p.readers = stdlib.OpenDBFromPool(p.pool)
@@ -124,6 +128,12 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		p.running.Go(p.accept)
 	}
 	p.running.Go(p.keepAlive)
+	p.running.Go(p.dispelDoubts)
+	asking, err := pgxpool.ParseConfig(config.URL)
+	if err != nil {
+		return errURL
+	}
+	p.running.Go(func() { p.askForAnswers(asking.ConnConfig) })
 	return p.checkSecrets(ctx, config, p.UpdateWebhook)
 }
 
@@ -184,7 +194,7 @@ func (p *Postgres) enter() (leave func(), err error) {
 
 // openPool opens connections on which every statement is planned once, by its indexes: what the tables looked like when it was planned, empty
 // perhaps, must not outweigh them.
-func openPool(ctx context.Context, url string, most int32, observe func(statement string)) (*pgxpool.Pool, error) {
+func (p *Postgres) openPool(ctx context.Context, url string, most int32, observe func(statement string)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errURL
@@ -192,6 +202,7 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	if config.MaxConns = max(config.MaxConns, most); hasParameter(url, "pool_max_conns") {
 		config.MaxConns = max(config.MaxConns, minConnections)
 	}
+	maps.Copy(config.ConnConfig.RuntimeParams, pgKeepAlives)
 	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"application_name": "portalhook", "timezone": "UTC", "jit": "off",
 		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off",
@@ -203,6 +214,7 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 		config.ConnConfig.Tracer = tracer{observe}
 	}
 	config.AfterConnect = neverAsynchronous
+	p.connections.apply(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -213,6 +225,10 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	}
 	return pool, nil
 }
+
+// pgKeepAlives have the database end connections of a node that has vanished without a word within half a minute, and not within hours: what they have locked, and their
+// places, are free then.
+var pgKeepAlives = map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 
 // minConnections is the least that a node can do with: those who write, some who read, the keeper.
 const minConnections = writersAtOnce + 4
