@@ -121,8 +121,9 @@ func (p *Postgres) askForAnswers(config *pgx.ConnConfig) {
 			return
 		case <-tick.C:
 		}
+		was := conn
 		err := ask(&conn, config)
-		if err != nil { // it may have been the connection
+		if err != nil && was != nil { // it may have been the connection
 			err = ask(&conn, config)
 		}
 		does := !isSilence(err)
