@@ -32,7 +32,7 @@ func TestScenarios(t *testing.T) {
 // The power-cut scenario sees what it looks for: a store that does not wait for the disk loses events.
 func TestPowerCutIsFelt(t *testing.T) {
 	const source = "../../storage/sqlite.go"
-	text, err := replaced(source, "_synchronous=FULL", "_synchronous=OFF")
+	text, err := withReplaced(source, "_synchronous=FULL", "_synchronous=OFF")
 	require.NoError(t, err)
 	path, err := filepath.Abs(source)
 	require.NoError(t, err)
