@@ -17,9 +17,12 @@ var errPassedOver = errors.New("nothing to commit")
 // maxTries is how often a transaction is tried that another one has stood in the way of.
 const maxTries = 5
 
-// mayTryAgain reports whether a transaction failed since another one stood in its way.
+// mayTryAgain reports whether a transaction failed since another one stood in its way, or its connection broke before it could take place.
 func mayTryAgain(err error) bool {
 	if pgconn.SafeToRetry(err) { // nothing was sent
+		return true
+	}
+	if _, broken := errors.AsType[*brokenError](err); broken {
 		return true
 	}
 	switch codeOfError(err) {
@@ -28,6 +31,13 @@ func mayTryAgain(err error) bool {
 	}
 	return false
 }
+
+// brokenError says that the connection broke before the commit, so that the transaction has not taken place.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+
+func (e *brokenError) Unwrap() error { return e.err }
 
 // pgTx is a transaction that makes work, ends it or draws numbers.
 type pgTx struct {
@@ -98,10 +108,15 @@ func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do f
 	if err != nil {
 		return err
 	}
+	committing := false
 	defer func() {
-		if err != nil {
-			_ = tx.Rollback(ctx) // the first error tells more
+		if err == nil {
+			return
 		}
+		if tx.Conn().IsClosed() && !committing && ctx.Err() == nil {
+			err = &brokenError{err}
+		}
+		_ = tx.Rollback(ctx) // the first error tells more
 	}()
 	node := p.node.Load()
 	t := &pgTx{pgStatements: pgStatements{ctx, tx}, store: p, node: node, slot: node*writersAtOnce + int64(slot) + 1}
@@ -114,6 +129,7 @@ func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do f
 	if err := t.flushCounts(); err != nil {
 		return err
 	}
+	committing = true
 	if err := tx.Commit(ctx); err != nil {
 		p.doubts.add(t.leases)
 		return fmt.Errorf("commit: %w", err)

@@ -65,6 +65,8 @@ const (
 	writersAtOnce = 8
 	// acceptersAtOnce is how many of them accept events: one gathers what comes while another commits.
 	acceptersAtOnce = 3
+	// keepersAtOnce is how many connections are left to what keeps the node alive, however many people read and write.
+	keepersAtOnce = 3
 	// postgresConnections bounds the connections of a node, where the URL does not say pool_max_conns.
 	postgresConnections = 24
 )
@@ -103,6 +105,7 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	p.readers = stdlib.OpenDBFromPool(p.pool)
+	p.readers.SetMaxOpenConns(max(2, int(p.pool.Config().MaxConns)-writersAtOnce-keepersAtOnce))
 	if err := p.clock.set(ctx, p.pool); err != nil {
 		return err
 	}
@@ -116,6 +119,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	if err := p.days.load(ctx, p.pool); err != nil {
+		return err
+	}
+	if err := p.buryDead(ctx); err != nil {
 		return err
 	}
 	if err := p.cancelOrphans(ctx); err != nil {

@@ -88,6 +88,9 @@ func replaceRows(table string, on store, done []outcome) string {
 	}
 	for _, o := range done {
 		rows[o.name] = o.row(on)
+		if len(o.fair) > 0 {
+			tail = []string{fairTable(o.fair)}
+		}
 	}
 	for _, s := range scenarios(on) {
 		head = append(head, rows[s.name])
