@@ -117,13 +117,18 @@ func (t *pgTx) flushCounts() error {
 // openCount is the number of open deliveries: what this node has added since it joined, exactly, and what others had when they were last asked.
 type openCount struct {
 	mu     sync.Mutex
+	node   int64 // our number
 	ours   int64
 	others int64
 }
 
-func (o *openCount) add(c *counts) {
+// add takes note of what a transaction of ours has added. One that it began under another number was counted by whoever buried that.
+func (o *openCount) add(node int64, c *counts) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if node != o.node {
+		return
+	}
 	for _, n := range c.opened {
 		o.ours += n
 	}
@@ -137,10 +142,10 @@ func (o *openCount) is(ours int64) {
 }
 
 // begin starts anew, for a node that has just joined.
-func (o *openCount) begin() {
+func (o *openCount) begin(node int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ours = 0
+	o.node, o.ours = node, 0
 }
 
 // Open is the number of deliveries that wait or are being sent, on all nodes; what others have made or ended counts a little later.

@@ -78,13 +78,14 @@ func (p *Postgres) transactInside(ctx context.Context, do func(*pgTx) error, fir
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*transactionTime)
 	defer cancel()
 	var missing noDayError
+	var dead notAliveError
 	for try := 1; ; try++ {
 		err := p.transactOnce(ctx, slot, first, do)
 		switch {
 		case errors.Is(err, errPassedOver):
 			return nil
-		case errors.Is(err, errNotAlive):
-			if err := p.join(ctx, p.node.Load()); err != nil {
+		case errors.As(err, &dead):
+			if err := p.join(ctx, int64(dead)); err != nil {
 				return pgCommitError(err)
 			}
 		case errors.As(err, &missing):
@@ -100,8 +101,12 @@ func (p *Postgres) transactInside(ctx context.Context, do func(*pgTx) error, fir
 	}
 }
 
-// errNotAlive says that this node has been taken for dead.
-var errNotAlive = errors.New("this node was taken for dead")
+// notAliveError says that this node has been taken for dead, under the number that it had when the transaction began.
+type notAliveError int64
+
+func (e notAliveError) Error() string {
+	return fmt.Sprintf("this node was taken for dead as node %d", int64(e))
+}
 
 func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do func(*pgTx) error) (err error) {
 	tx, err := p.pool.Begin(ctx)
@@ -134,7 +139,7 @@ func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do f
 		p.doubts.add(t.leases)
 		return fmt.Errorf("commit: %w", err)
 	}
-	p.opened.add(&t.counts)
+	p.opened.add(node, &t.counts)
 	p.turns.markAll(t.marks)
 	return nil
 }
@@ -154,7 +159,7 @@ func (t *pgTx) begin(first []int) error {
 		return err
 	}
 	if !alive {
-		return errNotAlive
+		return notAliveError(t.node)
 	}
 	return nil
 }
