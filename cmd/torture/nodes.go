@@ -204,6 +204,7 @@ const (
 // withoutDatabase holds a node that is cut off from its database to what it may do: it acknowledges nothing, says so soon, and is not ready.
 func (r *rig) withoutDatabase(node *server) error {
 	most := noticeMost
+	var answered []time.Duration
 	for i := range 8 {
 		began := time.Now()
 		body := fmt.Appendf(nil, `{"eventId":"cut-off-%d-%d","uri":"/groups/%032x/update","username":"jdoe"}`, r.account.faults, i, i)
@@ -217,10 +218,11 @@ func (r *rig) withoutDatabase(node *server) error {
 		case took > most:
 			return fmt.Errorf("a node without its database takes %s to say so", took)
 		}
-		r.account.refusedAfter = append(r.account.refusedAfter, took)
+		answered = append(answered, took)
 		most = refuseMost
 		pause(r.ctx, 200*time.Millisecond)
 	}
+	r.logf("the node that is cut off refused the first event after %s, the others within %s", answered[0].Round(time.Millisecond), longest(answered[1:]))
 	return node.notReady("store")
 }
 
