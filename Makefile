@@ -12,6 +12,7 @@ EVENTS           ?= 20000
 ROUNDS           ?= 3
 SIZES            ?= 1k,100k,1M
 ROWS             ?= 10000000
+STORE            ?= sqlite
 
 .PHONY: help
 help: ## list the targets
@@ -116,12 +117,12 @@ fuzz: ## every fuzz target for FUZZTIME; an hour of one: make fuzz FUZZTIME=1h F
 	  then echo "$$(basename $$1) $$2: $$(grep execs: $$log | tail -n 1)"; else echo "$$(basename $$1) $$2 FAILED"; cat $$log; exit 255; fi' <$$built/targets
 
 .PHONY: torture
-torture: ## the server through every fault: killed, stopped, starved, misled; every acknowledged event accounted for (TORTURE="-run kill", "-long")
-	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) $(value TORTURE)
+torture: ## the server through every fault: killed, stopped, starved, misled; every acknowledged event accounted for (TORTURE="-run kill", "-long"; STORE=postgres: three nodes)
+	go run ./cmd/torture -store $(STORE) -kills $(KILLS) -events $(EVENTS) $(value TORTURE)
 
 .PHONY: reliability
 reliability: ## the same, written into docs/reliability.md
-	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) -report docs/reliability.md
+	go run ./cmd/torture -store $(STORE) -kills $(KILLS) -events $(EVENTS) -report docs/reliability.md
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format

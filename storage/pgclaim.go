@@ -55,9 +55,10 @@ func (p *Postgres) Claim(
 	}
 	claimed, err = p.load(ctx, taken)
 	if err != nil {
-		// The work goes back into line as it was; where that fails too, it does when this node leaves.
+		// The work goes back into line as it was; where that fails too, it does later.
 		err = fmt.Errorf("claim: %w", err)
 		if _, back := p.Settle(context.WithoutCancel(ctx), givenBack(taken)); back != nil {
+			p.doubts.add(doubtfulOf(taken))
 			err = fmt.Errorf("%w; %w", err, back)
 		}
 		return nil, time.Time{}, err
@@ -81,7 +82,11 @@ func (p *Postgres) claim(ctx context.Context, now int64, limit int, free func(we
 	var had []turn
 	if len(ready) > 0 && limit > 0 {
 		c := claimer{now: now, limit: limit, free: free, ready: ready, rooms: make(map[uint32]int)}
-		err = p.transactInside(ctx, func(tx *pgTx) error { return c.run(tx) })
+		err = p.transactInside(ctx, func(tx *pgTx) error {
+			err := c.run(tx)
+			tx.leases = doubtfulOf(c.taken)
+			return err
+		})
 		taken, had = c.taken, c.had
 	}
 	t.end(func(all *turns) {

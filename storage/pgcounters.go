@@ -155,30 +155,35 @@ func arguments(slot int64, columns [][]int64, latency []int64) []any {
 // openCount is the number of open deliveries: what this node has added since it joined, exactly, and what others had when they were last asked.
 type openCount struct {
 	mu     sync.Mutex
+	node   int64 // our number
 	ours   int64
 	others int64
-	doubt  bool // a commit has failed: ours may have been added or not
 }
 
-func (o *openCount) add(c *counts) {
+// add takes note of what a transaction of ours has added. One that it began under another number was counted by whoever buried that.
+func (o *openCount) add(node int64, c *counts) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if node != o.node {
+		return
+	}
 	for _, n := range c.opened {
 		o.ours += n
 	}
 }
 
-func (o *openCount) uncertain() {
+// is says what this node has added, where that was in doubt.
+func (o *openCount) is(ours int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.doubt = true
+	o.ours = ours
 }
 
 // begin starts anew, for a node that has just joined.
-func (o *openCount) begin() {
+func (o *openCount) begin(node int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ours, o.doubt = 0, false
+	o.node, o.ours = node, 0
 }
 
 // Open is the number of deliveries that wait or are being sent, on all nodes; what others have made or ended counts a little later.
@@ -192,9 +197,9 @@ func (p *Postgres) Open() int {
 const pgOpened = `SELECT coalesce(sum(n) FILTER (WHERE slot BETWEEN $1 AND $2), 0)::bigint,
   coalesce(sum(n) FILTER (WHERE slot NOT BETWEEN $1 AND $2), 0)::bigint FROM opened`
 
-func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err error) {
+func (p *Postgres) readOpened(ctx context.Context, q rowQuerier) (ours, others int64, err error) {
 	first := p.node.Load()*writersAtOnce + 1
-	err = p.pool.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
+	err = q.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
 	if err != nil {
 		err = fmt.Errorf("count open deliveries: %w", err)
 	}
@@ -203,34 +208,13 @@ func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err erro
 
 // countOthers asks for what other nodes have added.
 func (p *Postgres) countOthers(ctx context.Context) error {
-	_, others, err := p.readOpened(ctx)
+	_, others, err := p.readOpened(ctx, p.pool)
 	if err != nil {
 		return err
 	}
 	p.opened.mu.Lock()
 	defer p.opened.mu.Unlock()
 	p.opened.others = others
-	return nil
-}
-
-// settleDoubt counts what this node has added where that is in doubt, while nobody here writes.
-func (p *Postgres) settleDoubt(ctx context.Context) error {
-	p.opened.mu.Lock()
-	doubt := p.opened.doubt
-	p.opened.mu.Unlock()
-	if !doubt {
-		return nil
-	}
-	for range writersAtOnce {
-		defer p.slots.give(p.slots.take())
-	}
-	ours, _, err := p.readOpened(ctx)
-	if err != nil {
-		return err
-	}
-	p.opened.mu.Lock()
-	defer p.opened.mu.Unlock()
-	p.opened.ours, p.opened.doubt = ours, false
 	return nil
 }
 

@@ -2,9 +2,14 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"runtime"
 	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"portalhook/delivery"
 	"portalhook/triggers"
@@ -85,13 +90,30 @@ func (p *Postgres) acceptGroup(group []*enqueueRequest) {
 		for _, r := range group {
 			r.answer <- r.refused
 		}
-	case len(group) == 1:
-		group[0].answer <- pgCommitError(err)
+	case len(group) == 1 || !mayBeOfOne(err):
+		for _, r := range group {
+			r.answer <- pgCommitError(err)
+		}
 	default:
 		for i := range group {
 			p.acceptGroup(group[i : i+1])
 		}
 	}
+}
+
+// mayBeOfOne reports whether an error may be that of one batch of a group. Where it is the database's, or time's, each would only wait for it again, one after the
+// other.
+func mayBeOfOne(err error) bool {
+	if code := codeOfError(err); code != "" {
+		switch code[:2] {
+		case "08", "25", "53", "55", "57", "58": // connection, state of the transaction, resources, locks, operators, system
+			return false
+		}
+		return true
+	}
+	_, wire := errors.AsType[net.Error](err)
+	_, away := errors.AsType[*pgconn.ConnectError](err)
+	return !wire && !away && !pgconn.Timeout(err) && !errors.Is(err, errSilent) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // acceptor stores one group.
@@ -338,6 +360,7 @@ func (a *acceptor) plan(e *delivery.Acceptance, event triggers.ID, i int, accept
 		c.tenant, c.revision, c.trigger = append(c.tenant, int64(e.Tenant)), append(c.revision, p.Revision), append(c.trigger, int64(p.Trigger))
 	case fateLeased:
 		a.work.add(id, &l, nil, &a.node, lineIf(ordered, e))
+		a.leases = append(a.leases, doubtfulLease{id, l.fence})
 		a.counts.open(e.Tenant, 1)
 	case fateWaiting:
 		a.work.add(id, &l, &accepted, nil, lineIf(ordered, e))

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -89,3 +90,6 @@ CREATE TEMP TABLE IF NOT EXISTS attempts_aside AS SELECT * FROM attempt WHERE fa
 	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+execute).Scan(&plan), statement)
 	return plan
 }
+
+// IsSilent reports whether an error says that the database does not answer.
+func IsSilent(err error) bool { return errors.Is(err, errSilent) }

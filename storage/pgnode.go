@@ -41,10 +41,10 @@ func (p *Postgres) join(ctx context.Context, dead int64) error {
 	if err != nil {
 		return fmt.Errorf("join the other nodes: %w", err)
 	}
+	p.opened.begin(id) // before anything is counted under it
 	if before := p.node.Swap(id); before != 0 {
 		p.log.Warn("this node was not heard of for long: its deliveries have gone to others", "node", id)
 	}
-	p.opened.begin()
 	if err := p.elect(ctx); err != nil {
 		return err
 	}
@@ -124,9 +124,6 @@ func (p *Postgres) beat(ctx context.Context) error {
 		return err
 	}
 	if err := p.prepareDays(ctx, dayOf(next)); err != nil {
-		return err
-	}
-	if err := p.settleDoubt(ctx); err != nil {
 		return err
 	}
 	return p.countOthers(ctx)

@@ -135,6 +135,40 @@ func TestNodeThatVanished(t *testing.T) {
 	require.EqualValues(t, 1, all[1].Number(t, `SELECT count(*) FROM node`))
 }
 
+// A node that was taken for dead joins once, however much finds that out at the same time, and counts what is open as the others do.
+func TestNodeJoinsAnewOnce(t *testing.T) {
+	t.Parallel()
+	all := nodes(t, 2)
+	w := sharedHook(t, all[0])
+	n := 0
+	for range 5 {
+		before := all[0].Node()
+		all[1].Exec(t, `UPDATE node SET seen_at = clock_timestamp() - interval '13 seconds' WHERE id = $1`, before)
+		all[1].Beat(t)
+		var group sync.WaitGroup
+		for range 12 {
+			n++
+			batch := []delivery.Acceptance{shared(t, all[0], w, n, "", waitingFor(w))}
+			group.Go(func() {
+				if _, err := all[0].Enqueue(t.Context(), batch); err != nil {
+					t.Errorf("enqueue: %v", err)
+				}
+			})
+			group.Go(func() {
+				if _, err := all[0].Settle(t.Context(), []delivery.Settlement{succeeded(delivery.Claimed{ID: 1})}); err != nil {
+					t.Errorf("settle: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		require.EqualValues(t, 2, all[1].Number(t, `SELECT count(*) FROM node`))
+	}
+	for _, node := range all {
+		node.Beat(t)
+		require.Equal(t, n, node.Open())
+	}
+}
+
 // The same event at several nodes at once is stored once, and answered alike.
 func TestCase19SameEventOnAllNodes(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,7 @@ func (t *pgTx) again(e *editor, l lease, old triggers.ID, due *int64) (leased, e
 	l.fence = 0
 	if due == nil {
 		node, l.fence = &t.node, 1
+		t.leases = append(t.leases, doubtfulLease{id, l.fence})
 	} else {
 		t.marks = append(t.marks, mark{l.webhook, *due})
 	}

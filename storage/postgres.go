@@ -31,6 +31,9 @@ type Postgres struct {
 	pool  *pgxpool.Pool // of what writes
 	draws *pgxpool.Pool // of what draws numbers, while a connection of pool is held
 	clock serverClock
+	// connections are those of both, and of who listens.
+	connections pgConnections
+	doubts      doubts
 
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
@@ -63,6 +66,8 @@ const (
 	writersAtOnce = 8
 	// acceptersAtOnce is how many of them accept events: one gathers what comes while another commits.
 	acceptersAtOnce = 3
+	// keepersAtOnce is how many connections are left to what keeps the node alive, however many people read and write.
+	keepersAtOnce = 3
 	// postgresConnections bounds the connections of a node, where the URL does not say pool_max_conns.
 	postgresConnections = 24
 )
@@ -73,6 +78,7 @@ const (
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
 		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
+		connections: pgConnections{open: make(map[*pgSocket]bool)}, doubts: doubts{wake: make(chan struct{}, 1)},
 	}
 	if config.Now == nil {
 		config.Now = p.clock.Now
@@ -93,13 +99,14 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	var err error
-	if p.pool, err = openPool(ctx, config.URL, postgresConnections, neverAsynchronous, config.observe); err != nil {
+	if p.pool, err = p.openPool(ctx, config.URL, postgresConnections, neverAsynchronous, config.observe); err != nil {
 		return err
 	}
-	if p.draws, err = openPool(ctx, config.URL, acceptersAtOnce, asynchronous, nil); err != nil {
+	if p.draws, err = p.openPool(ctx, config.URL, acceptersAtOnce, asynchronous, nil); err != nil {
 		return err
 	}
 	p.readers = stdlib.OpenDBFromPool(p.pool)
+	p.readers.SetMaxOpenConns(max(2, int(p.pool.Config().MaxConns)-writersAtOnce-keepersAtOnce))
 	if err := p.clock.set(ctx, p.pool); err != nil {
 		return err
 	}
@@ -115,6 +122,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	if err := p.days.load(ctx, p.pool); err != nil {
 		return err
 	}
+	if err := p.buryDead(ctx); err != nil {
+		return err
+	}
 	if err := p.cancelOrphans(ctx); err != nil {
 		return err
 	}
@@ -126,6 +136,12 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	}
 	p.running.Go(p.keepAlive)
 	p.running.Go(func() { p.repeat(p.sealDue) }) // apart: whoever reads many events must not be taken for dead
+	p.running.Go(p.dispelDoubts)
+	asking, err := pgxpool.ParseConfig(config.URL)
+	if err != nil {
+		return errURL
+	}
+	p.running.Go(func() { p.askForAnswers(asking.ConnConfig) })
 	return p.checkSecrets(ctx, config, p.UpdateWebhook)
 }
 
@@ -186,7 +202,9 @@ func (p *Postgres) enter() (leave func(), err error) {
 
 // openPool opens connections on which every statement is planned once, by its indexes: what the tables looked like when it was planned, empty
 // perhaps, must not outweigh them. Begin is called with each that is new.
-func openPool(ctx context.Context, url string, most int32, begin func(context.Context, *pgx.Conn) error, observe func(statement string)) (*pgxpool.Pool, error) {
+func (p *Postgres) openPool(
+	ctx context.Context, url string, most int32, begin func(context.Context, *pgx.Conn) error, observe func(statement string),
+) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errURL
@@ -194,6 +212,7 @@ func openPool(ctx context.Context, url string, most int32, begin func(context.Co
 	if config.MaxConns = max(config.MaxConns, most); hasParameter(url, "pool_max_conns") {
 		config.MaxConns = max(config.MaxConns, minConnections)
 	}
+	maps.Copy(config.ConnConfig.RuntimeParams, pgKeepAlives)
 	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"application_name": "portalhook", "timezone": "UTC", "jit": "off",
 		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off",
@@ -205,6 +224,7 @@ func openPool(ctx context.Context, url string, most int32, begin func(context.Co
 		config.ConnConfig.Tracer = tracer{observe}
 	}
 	config.AfterConnect = begin
+	p.connections.apply(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -215,6 +235,10 @@ func openPool(ctx context.Context, url string, most int32, begin func(context.Co
 	}
 	return pool, nil
 }
+
+// pgKeepAlives have the database end connections of a node that has vanished without a word within half a minute, and not within hours: what they have locked, and their
+// places, are free then.
+var pgKeepAlives = map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 
 // minConnections is the least that a node can do with: those who write, some who read, the keeper.
 const minConnections = writersAtOnce + 4

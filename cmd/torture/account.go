@@ -19,7 +19,6 @@ type account struct {
 	duplicates   int // requests beyond the first that a receiver answered 2xx
 	recovered    []time.Duration
 	taken        []time.Duration // how long it was until a node's work was taken over
-	refusedAfter []time.Duration // how long a node without its database took to say so
 	loads        []*load
 	wrong        []error // what must never be seen
 	fair         []fairness

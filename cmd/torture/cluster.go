@@ -1,12 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +25,8 @@ type cluster struct {
 	home     *host // of the database
 	cables   bool  // nodes reach the database over cables of this process
 	nodes    int   // that were made
+
+	databases int // that were made
 
 	watching sync.WaitGroup
 	mu       sync.Mutex
@@ -91,7 +90,8 @@ func (r *rig) serveCluster(o serverOptions) (*server, error) {
 
 // nodes makes nodes of one database, which is empty, and does not start them.
 func (r *rig) nodes(o serverOptions, n int) ([]*server, error) {
-	o.store = strings.TrimSuffix(filepath.Base(cmp.Or(o.store, "portalhook.db")), ".db")
+	r.cluster.databases++
+	o.store = fmt.Sprintf("portalhook_%d", r.cluster.databases)
 	if err := r.cluster.postgres.Create(r.ctx, o.store); err != nil {
 		return nil, err
 	}

@@ -160,9 +160,13 @@ func answersGone(r *rig) error {
 		Enabled bool   `json:"enabled"`
 		Code    string `json:"disabledReasonCode"`
 	}
-	err = poll(r.ctx, 10*time.Second, "410 switches the webhook off", func() (bool, error) {
-		err := s.ask(http.MethodGet, "/api/v1/webhooks/"+v.webhook, nil, &webhook)
-		return !webhook.Enabled && webhook.Code == "GONE", err
+	err = poll(r.ctx, 10*time.Second, "410 switches the webhook off, for every node", func() (bool, error) {
+		for _, node := range s.peers.all {
+			if err := node.ask(http.MethodGet, "/api/v1/webhooks/"+v.webhook, nil, &webhook); err != nil || webhook.Enabled || webhook.Code != "GONE" {
+				return false, err
+			}
+		}
+		return true, nil
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,9 +44,9 @@ const deadEnd = "02:00:00:00:de:ad"
 func (r *rig) newHosts() *hosts {
 	h := &hosts{ctx: r.ctx, name: fmt.Sprintf("t%dn%d", os.Getpid(), hostsMade.Add(1)), own: true}
 	h.sweep()
-	net, err := freeNetwork()
+	network, err := freeNetwork()
 	if err == nil {
-		h.here, h.prefix = net.Addr().Next().String(), net.String()
+		h.here, h.prefix = network.Addr().Next().String(), network.String()
 		r.cleanups = append(r.cleanups, h.remove)
 		err = h.run(
 			"link add "+h.name+"b type bridge", "addr add "+h.here+"/24 dev "+h.name+"b", "link set "+h.name+"b up",
@@ -64,7 +65,7 @@ func (h *hosts) run(lines ...string) error {
 	for _, line := range lines {
 		out, err := exec.CommandContext(context.WithoutCancel(h.ctx), "ip", strings.Fields(line)...).CombinedOutput() // #nosec G204 -- what it runs is ours
 		if err != nil {
-			return fmt.Errorf("ip %s: %w: %s", line, err, out)
+			return fmt.Errorf("ip %s: %w: %s", line, err, bytes.TrimSpace(out))
 		}
 	}
 	return nil

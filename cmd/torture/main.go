@@ -6,6 +6,7 @@
 //
 //	go run ./cmd/torture                      every scenario
 //	go run ./cmd/torture -run 'kill|disk'     those whose name matches
+//	go run ./cmd/torture -store postgres      with three nodes on one PostgreSQL, each on a host of its own
 //	go run ./cmd/torture -long                ten times the events and the kills
 //	go run ./cmd/torture -report FILE         write the table of docs/reliability.md; with -run, its rows of those scenarios anew
 package main

@@ -33,6 +33,10 @@ func nodeScenarios() []scenario {
 			about: "a node is frozen (SIGSTOP) until others have taken its work over, and woken; receivers answer late what it had under way",
 		},
 		{
+			name: "upgrade", of: postgres, cases: []int{8}, run: upgrade,
+			about: "two nodes of the next version, which bring the tables up to date, are started at the same moment beside those of this one, which are replaced one after the other; one goes back: no request is refused, and none goes unanswered",
+		},
+		{
 			name: "migrating-at-once", of: postgres, run: migratingAtOnce,
 			about: "two nodes are started at the same moment on an empty database",
 		},
@@ -50,22 +54,30 @@ func rollingRestart(r *rig) error {
 		node := s.peers.all[i%clusterNodes]
 		err := firstError(
 			func() error { return l.reached((i + 1) * r.size.events / (r.size.kills + 10)) },
-			func() error {
-				return r.fault(l, func() error {
-					node.out.Store(true)
-					pause(r.ctx, 50*time.Millisecond)
-					return node.terminate()
-				}, node.start)
-			},
+			func() error { return r.replaced(l, node, func() {}) },
 		)
-		node.out.Store(false)
 		if err != nil {
 			return err
 		}
 	}
-	if err := firstError(l.wait, func() error { return r.settle(s, 2*time.Minute) }); err != nil {
-		return err
-	}
+	return firstError(l.wait, l.undisturbed, func() error { return r.settle(s, 2*time.Minute) })
+}
+
+// replaced stops a node that is sent nothing any more, and starts another in its place, which is sent something when it is ready.
+func (r *rig) replaced(l *load, node *server, change func()) error {
+	defer node.out.Store(false)
+	return r.fault(l, func() error {
+		node.out.Store(true)
+		pause(r.ctx, 50*time.Millisecond) // what was on its way to it
+		return node.terminate()
+	}, func() error {
+		change()
+		return node.start()
+	})
+}
+
+// undisturbed is an error when a sender was refused, or was not answered.
+func (l *load) undisturbed() error {
 	if refused, unheard := l.refused(), l.unheard.Load(); refused > 0 || unheard > 0 {
 		return fmt.Errorf("%d requests were refused and %d had no answer", refused, unheard)
 	}
@@ -192,6 +204,7 @@ const (
 // withoutDatabase holds a node that is cut off from its database to what it may do: it acknowledges nothing, says so soon, and is not ready.
 func (r *rig) withoutDatabase(node *server) error {
 	most := noticeMost
+	var answered []time.Duration
 	for i := range 8 {
 		began := time.Now()
 		body := fmt.Appendf(nil, `{"eventId":"cut-off-%d-%d","uri":"/groups/%032x/update","username":"jdoe"}`, r.account.faults, i, i)
@@ -205,10 +218,11 @@ func (r *rig) withoutDatabase(node *server) error {
 		case took > most:
 			return fmt.Errorf("a node without its database takes %s to say so", took)
 		}
-		r.account.refusedAfter = append(r.account.refusedAfter, took)
+		answered = append(answered, took)
 		most = refuseMost
 		pause(r.ctx, 200*time.Millisecond)
 	}
+	r.logf("the node that is cut off refused the first event after %s, the others within %s", answered[0].Round(time.Millisecond), longest(answered[1:]))
 	return node.notReady("store")
 }
 
@@ -267,7 +281,7 @@ func (r *rig) foundedTwice(n, events int) error {
 	round := *r
 	round.account, round.servers, round.receivers, round.cleanups = account{}, nil, nil, nil
 	defer round.clear()
-	nodes, err := round.nodes(serverOptions{store: fmt.Sprintf("empty_%d", n)}, 2)
+	nodes, err := round.nodes(serverOptions{}, 2)
 	if err != nil {
 		return err
 	}

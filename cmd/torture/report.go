@@ -25,7 +25,7 @@ func writeReport(page string, on store, done []outcome, seed uint64, z size, som
 	if err != nil {
 		return err
 	}
-	if some {
+	if some && table != "" {
 		table = replaceRows(table, on, done)
 	} else {
 		table = scenarioTable(done, on, seed, z)
@@ -71,17 +71,31 @@ func fill(text, mark, with string) (string, error) {
 	return head + with + tail, err
 }
 
-// replaceRows puts the rows of some scenarios in the place of those that a table has of them.
+// replaceRows puts the rows of some scenarios in the place of those that a table has of them, or where they belong in it.
 func replaceRows(table string, on store, done []outcome) string {
-	lines := strings.SplitAfter(table, "\n")
-	for i, line := range lines {
-		for _, o := range done {
-			if strings.HasPrefix(line, "| `"+o.name+"` |") {
-				lines[i] = o.row(on)
-			}
+	var head, tail []string
+	rows := map[string]string{}
+	for line := range strings.Lines(table) {
+		name, _, isRow := strings.Cut(strings.TrimPrefix(line, "| `"), "` |")
+		switch {
+		case isRow && strings.HasPrefix(line, "| `"):
+			rows[name] = line
+		case len(rows) == 0:
+			head = append(head, line)
+		default:
+			tail = append(tail, line)
 		}
 	}
-	return strings.Join(lines, "")
+	for _, o := range done {
+		rows[o.name] = o.row(on)
+		if len(o.fair) > 0 {
+			tail = []string{fairTable(o.fair)}
+		}
+	}
+	for _, s := range scenarios(on) {
+		head = append(head, rows[s.name])
+	}
+	return strings.Join(append(head, tail...), "")
 }
 
 // row is the outcome as a row of the table.

@@ -48,7 +48,7 @@ func (b *build) remove() {
 
 // serverOptions are what a scenario may have otherwise.
 type serverOptions struct {
-	store  string   // the SQLite file, default in the scenario's folder; of PostgreSQL the database's name is that of the file
+	store  string   // the SQLite file, default in the scenario's folder; on PostgreSQL the database, which is a new one
 	args   []string // flags beside the usual ones
 	env    []string // beside the process's own
 	binary string   // another build
