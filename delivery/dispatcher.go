@@ -92,6 +92,7 @@ type Dispatcher struct {
 	catalog    *triggers.Catalog
 	probeAfter time.Duration
 	leads      func() bool
+	sharing    Sharing // nil: nobody else claims
 
 	mu                sync.Mutex
 	shares            shares
@@ -152,6 +153,7 @@ func New(config Config) *Dispatcher {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
+	d.sharing, d.shares.claimed = config.Queue.(Sharing)
 	d.sender = sender{transport: config.Transport, inside: config.Inside, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)

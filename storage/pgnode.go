@@ -77,7 +77,9 @@ func (p *Postgres) keepAlive() {
 		err := p.beat(ctx)
 		if err == nil && time.Since(orphans) > orphanInterval {
 			orphans = time.Now()
-			err = p.cancelOrphans(ctx)
+			if err = p.cancelOrphans(ctx); err == nil {
+				_, err = p.pool.Exec(ctx, pgFullRates, p.now().Add(-rateIdle).UnixMilli())
+			}
 		}
 		cancel()
 		if err != nil && !failing {
@@ -126,13 +128,16 @@ func (p *Postgres) beat(ctx context.Context) error {
 	return p.sealDue(ctx)
 }
 
-// elect finds out whether this is the oldest node.
+// elect finds out whether this is the oldest node, and how many there are.
 func (p *Postgres) elect(ctx context.Context) error {
 	var oldest bool
-	if err := p.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT 1 FROM node WHERE id < $1)`, p.node.Load()).Scan(&oldest); err != nil {
+	var nodes int32
+	err := p.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE id < $1) = 0, count(*) FROM node`, p.node.Load()).Scan(&oldest, &nodes)
+	if err != nil {
 		return err
 	}
 	p.leads.Store(oldest)
+	p.alive.Store(nodes)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Postgres struct {
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
 	leads atomic.Bool  // it is the oldest node that is alive
+	alive atomic.Int32 // how many nodes are, as far as it has heard
 	slots slots        // of those who write: each has counters of its own, and there are so many at the same time
 	// legacyCloud is that of the revisions that are made.
 	legacyCloud atomic.Bool
@@ -55,6 +56,7 @@ var (
 	_ delivery.RecoveryStore = (*Postgres)(nil)
 	_ delivery.Shifter       = (*Postgres)(nil)
 	_ delivery.SharedStore   = (*Postgres)(nil)
+	_ delivery.Sharing       = (*Postgres)(nil)
 )
 
 const (
@@ -236,6 +238,9 @@ func (p *Postgres) Ping(ctx context.Context) error {
 
 // Leads reports whether this is the node that does what one does for all: the oldest that is alive, as far as it has heard.
 func (p *Postgres) Leads() bool { return p.leads.Load() }
+
+// Nodes is how many nodes are alive, this one included, as far as it has heard: a beat late, and of one that died later still.
+func (p *Postgres) Nodes() int { return max(int(p.alive.Load()), 1) }
 
 // FreeBytes is without bound: what room PostgreSQL has is not known here. When there is none, commits fail and say so.
 func (p *Postgres) FreeBytes() (uint64, error) { return math.MaxUint64, nil }
