@@ -256,7 +256,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 				err := directory[i].Follow(ctx, changes)
 				heard <- struct{}{}
 				return err
-			})
+			}, func(string) {})
 		})
 	}
 	uri, err := triggers.Default().ParseURI("/items/a/share")

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -31,6 +32,7 @@ type Postgres struct {
 	draws *pgxpool.Pool // of what draws numbers, while a connection of pool is held
 	clock serverClock
 
+	voice string       // names this process to others, whatever becomes of its row
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
 	leads atomic.Bool  // it is the oldest node that is alive
@@ -57,6 +59,7 @@ var (
 	_ delivery.Shifter       = (*Postgres)(nil)
 	_ delivery.SharedStore   = (*Postgres)(nil)
 	_ delivery.Sharing       = (*Postgres)(nil)
+	_ delivery.Others        = (*Postgres)(nil)
 )
 
 const (
@@ -73,7 +76,7 @@ const (
 // key file does not open.
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
-		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
+		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce), voice: rand.Text(),
 	}
 	if config.Now == nil {
 		config.Now = p.clock.Now
