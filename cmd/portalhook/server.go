@@ -116,6 +116,9 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	}
 
 	inbox := web.NewInbox(s.base())
+	if s.shared != nil {
+		inbox = web.NewInboxOf(s.base(), s.shared, s.shared.Now)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
