@@ -16,8 +16,8 @@ const (
 	// nodeSilence is how long a node may not be heard of, by the database's clock, before it is taken for dead. With the time between two looks
 	// its work is taken over within 15 s.
 	nodeSilence = 12 * time.Second
-	// orphanInterval is how often waiting work of webhooks that are gone is looked for: of a node that ended while it deleted one.
-	orphanInterval = time.Minute
+	// tidyInterval is how often waiting work of webhooks that are gone is looked for, of a node that ended while it deleted one, and buckets that are full.
+	tidyInterval = time.Minute
 )
 
 // join makes a row for this node, in place of the one that was found dead; 0 at the start. The leases of that are of a node that is dead.
@@ -66,7 +66,7 @@ func (p *Postgres) leave(ctx context.Context) error {
 func (p *Postgres) keepAlive() {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
-	failing, orphans := false, time.Now()
+	failing, tidied := false, time.Now()
 	for {
 		select {
 		case <-p.closing:
@@ -75,11 +75,9 @@ func (p *Postgres) keepAlive() {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
 		err := p.beat(ctx)
-		if err == nil && time.Since(orphans) > orphanInterval {
-			orphans = time.Now()
-			if err = p.cancelOrphans(ctx); err == nil {
-				_, err = p.pool.Exec(ctx, pgFullRates, p.now().Add(-rateIdle).UnixMilli())
-			}
+		if err == nil && time.Since(tidied) > tidyInterval {
+			tidied = time.Now()
+			err = p.tidy(ctx)
 		}
 		cancel()
 		if err != nil && !failing {
@@ -87,6 +85,17 @@ func (p *Postgres) keepAlive() {
 		}
 		failing = err != nil
 	}
+}
+
+// tidy cancels the work of webhooks that are gone, and forgets buckets that are as good as new ones.
+func (p *Postgres) tidy(ctx context.Context) error {
+	if err := p.cancelOrphans(ctx); err != nil {
+		return err
+	}
+	if _, err := p.pool.Exec(ctx, pgFullRates, p.now().Add(-rateIdle).UnixMilli()); err != nil {
+		return fmt.Errorf("forget full buckets: %w", err)
+	}
+	return nil
 }
 
 func (p *Postgres) beat(ctx context.Context) error {
