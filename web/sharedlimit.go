@@ -56,6 +56,10 @@ func (s *Server) Share(ctx context.Context) {
 
 // HearOther takes in a text that another server of the store has told.
 func (s *Server) HearOther(text string) {
+	if ended, is := strings.CutPrefix(text, endedTopic); is {
+		s.hearEnded(ended)
+		return
+	}
 	rest, ours := strings.CutPrefix(text, callsTopic)
 	var calls []toldCalls
 	if !ours || s.limiter == nil || json.Unmarshal([]byte(rest), &calls) != nil {
