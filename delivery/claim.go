@@ -37,6 +37,12 @@ type Shifter interface {
 	ShiftDue(ctx context.Context, by time.Duration) error
 }
 
+// Sharing is what a Queue may also be: one of which others claim too, called nodes. Then Claim keeps each webhook's RateLimit itself, over all of
+// them, and a webhook that has one is not handed back leased by Enqueue; concurrency is divided by the number of nodes.
+type Sharing interface {
+	Nodes() int // that are alive, this one included, as far as is known
+}
+
 // nudge wakes the claim loop.
 func (d *Dispatcher) nudge() {
 	select {
@@ -131,6 +137,9 @@ func (d *Dispatcher) beginPass() *offer {
 	defer d.mu.Unlock()
 	if d.stopping {
 		return nil
+	}
+	if d.sharing != nil {
+		d.shares.nodes = d.sharing.Nodes()
 	}
 	d.pass.starved = d.shares.fuller(1, 1)
 	if d.pass.starved {

@@ -53,6 +53,8 @@ type Config struct {
 	ProbeAfter time.Duration
 	// Leads reports whether what is done once for all servers of a store is done here: probes and repeated challenges. Nil: always.
 	Leads func() bool
+	// Others has the tail tell what happens on other nodes, too: their Dispatchers' HearOther is to be called with what is told here. Nil: there are none.
+	Others Others
 }
 
 // Dispatcher accepts events and carries their deliveries. One of them is the whole of this package at work: Start it once, feed it by
@@ -89,9 +91,11 @@ type Dispatcher struct {
 	resends    chan struct{}
 	trials     *trials
 	tail       Tail
+	relay      *relay // nil: there are no other nodes
 	catalog    *triggers.Catalog
 	probeAfter time.Duration
 	leads      func() bool
+	sharing    Sharing // nil: nobody else claims
 
 	mu                sync.Mutex
 	shares            shares
@@ -152,11 +156,15 @@ func New(config Config) *Dispatcher {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
+	d.sharing, d.shares.claimed = config.Queue.(Sharing)
 	d.sender = sender{transport: config.Transport, inside: config.Inside, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock
 	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room, d.clock)
+	if config.Others != nil {
+		d.relay = newRelay(config.Others, &d.tail, d.catalog, d.clock.Steady)
+	}
 	d.scratch.New = func() any { return new(plan) }
 	d.directory.announce = d.announce
 	d.directory.changed = d.webhookChanged
@@ -176,6 +184,9 @@ func (d *Dispatcher) Start() {
 	d.background.Go(d.judgeLoop)
 	d.background.Go(d.challengeLoop)
 	d.background.Go(d.probeLoop)
+	if d.relay != nil {
+		d.background.Go(d.relayLoop)
+	}
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}

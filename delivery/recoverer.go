@@ -18,6 +18,8 @@ const (
 	// recoveryPoll is how soon a recovery that waits for its webhook or for room is looked at again.
 	recoveryPoll = time.Second
 	recoveryIdle = time.Minute // without any that could go on
+	// recoveryOthers is recoveryIdle where other nodes may have begun one, or died over it.
+	recoveryOthers = 5 * time.Second
 	// countAtOnce is how many finds one step of counting gives, and countInRequest how many events are looked at before a request that
 	// counts is answered; what is left is counted behind it.
 	countAtOnce    = 4000
@@ -218,6 +220,9 @@ func (r *Recoverer) pass() time.Duration {
 		}
 	}
 	wait := recoveryIdle
+	if r.dispatcher.sharing != nil {
+		wait = recoveryOthers
+	}
 	for i := range open {
 		of := &open[i]
 		if of.State == RecoveryPaused && of.PausedBy == PausedByRequest {

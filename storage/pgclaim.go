@@ -113,6 +113,8 @@ type claimer struct {
 
 	taken []leased
 	had   []turn // of the first of ready
+	// rates are the buckets of the present round, by webhook.
+	rates map[uint32]*rateBucket
 }
 
 func (c *claimer) run(tx *pgTx) error {
@@ -137,7 +139,7 @@ func (c *claimer) room(webhook uint32) int {
 		room = c.free(webhook)
 		c.rooms[webhook] = room
 	}
-	return room
+	return c.allowed(webhook, room)
 }
 
 // round claims of some webhooks, and says what became of the first of them: of those that had their turn before the limit was reached.
@@ -146,17 +148,20 @@ func (c *claimer) round(tx *pgTx, webhooks []uint32) ([]turn, error) {
 	for i, webhook := range webhooks {
 		keys[i] = int64(webhook)
 	}
-	ordered := make(map[uint32]bool, len(webhooks))
-	q := newQueue()
-	q.rows(func(scan func(...any) error) error {
-		var key, is int64
-		err := scan(&key, &is)
-		ordered[uint32(key)] = is != 0 //nolint:gosec // a key
-		return err
-	}, pgHooksOf, keys)
-	if err := q.send(tx.ctx, tx.tx); err != nil {
+	ordered, err := c.hooksOf(tx, keys)
+	if err != nil {
 		return nil, err
 	}
+	before := len(c.taken)
+	had, err := c.inTurn(tx, webhooks, ordered)
+	if err != nil {
+		return nil, err
+	}
+	return had, c.spend(tx, c.taken[before:])
+}
+
+// inTurn is round, of webhooks of which it is known which exist, and whether they are ordered.
+func (c *claimer) inTurn(tx *pgTx, webhooks []uint32, ordered map[uint32]bool) ([]turn, error) {
 	had := make([]turn, 0, len(webhooks))
 	for at := 0; at < len(webhooks); {
 		if c.limit == len(c.taken) {

@@ -27,15 +27,16 @@ const (
 
 	// lockWebhooks is held for sharing by whoever draws numbers or makes work, and alone by whoever deletes a webhook or makes it ordered:
 	// nobody plans for a webhook, or for what it was, after that is done.
-	lockWebhooks = 1
-	lockEdit     = 2 // one edit at a time
-	lockDays     = 3 // one node makes days or drops them
-	lockHistory  = 4 // held for sharing by whoever makes new work of old events, alone by who drops them
-	lockClosing  = 5 // one node closes intervals
-	lockSealing  = 6 // one node writes segments of the search index
-	lockFounding = 7 // one node makes what a new store begins with
-	lockDrawing  = 9 // one draws numbers
-	lockTransfer = 8 // held for sharing by a node that joins, alone by a transfer as long as it lasts
+	lockWebhooks  = 1
+	lockEdit      = 2  // one edit at a time
+	lockDays      = 3  // one node makes days or drops them
+	lockHistory   = 4  // held for sharing by whoever makes new work of old events, alone by who drops them
+	lockClosing   = 5  // one node closes intervals
+	lockSealing   = 6  // one node writes segments of the search index
+	lockFounding  = 7  // one node makes what a new store begins with
+	lockTransfer  = 8  // held for sharing by a node that joins, alone by a transfer as long as it lasts
+	lockReceivers = 9  // one node makes a built-in receiver
+	lockDrawing   = 10 // one draws numbers
 )
 
 // rowQuerier reads one row: a pool, or a transaction.

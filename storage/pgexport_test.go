@@ -24,6 +24,12 @@ func (p *Postgres) Beat(t *testing.T) {
 	require.NoError(t, p.beat(t.Context()))
 }
 
+// Tidy does at once what a node does every minute.
+func (p *Postgres) Tidy(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.tidy(t.Context()))
+}
+
 // Look has the database be asked for waiting work before the next claim.
 func (p *Postgres) Look() { p.turns.forget() }
 

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -35,9 +36,11 @@ type Postgres struct {
 	connections pgConnections
 	doubts      doubts
 
+	voice string       // names this process to others, whatever becomes of its row
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
 	leads atomic.Bool  // it is the oldest node that is alive
+	alive atomic.Int32 // how many nodes are, as far as it has heard
 	slots slots        // of those who write: each has counters of its own, and there are so many at the same time
 	// legacyCloud is that of the revisions that are made.
 	legacyCloud atomic.Bool
@@ -59,6 +62,8 @@ var (
 	_ delivery.RecoveryStore = (*Postgres)(nil)
 	_ delivery.Shifter       = (*Postgres)(nil)
 	_ delivery.SharedStore   = (*Postgres)(nil)
+	_ delivery.Sharing       = (*Postgres)(nil)
+	_ delivery.Others        = (*Postgres)(nil)
 )
 
 const (
@@ -77,7 +82,7 @@ const (
 // key file does not open.
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
-		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
+		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce), voice: rand.Text(),
 		connections: pgConnections{open: make(map[*pgSocket]bool)}, doubts: doubts{wake: make(chan struct{}, 1)},
 	}
 	if config.Now == nil {
@@ -262,6 +267,9 @@ func (p *Postgres) Ping(ctx context.Context) error {
 
 // Leads reports whether this is the node that does what one does for all: the oldest that is alive, as far as it has heard.
 func (p *Postgres) Leads() bool { return p.leads.Load() }
+
+// Nodes is how many nodes are alive, this one included, as far as it has heard: a beat late, and of one that died later still.
+func (p *Postgres) Nodes() int { return max(int(p.alive.Load()), 1) }
 
 // FreeBytes is without bound: what room PostgreSQL has is not known here. When there is none, commits fail and say so.
 func (p *Postgres) FreeBytes() (uint64, error) { return math.MaxUint64, nil }

@@ -281,7 +281,13 @@ func FuzzParameters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		want, errWant := url.ParseQuery(text)
 		got, err := web.FormOf("application/x-www-form-urlencoded", text)
-		require.Equal(t, errWant != nil, err != nil)
+		noText := false
+		for _, values := range want {
+			for _, value := range values {
+				noText = noText || !utf8.ValidString(value) || strings.Contains(value, "\x00")
+			}
+		}
+		require.Equal(t, errWant != nil || noText, err != nil)
 		if err != nil {
 			return
 		}

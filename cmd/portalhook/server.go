@@ -116,6 +116,9 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	}
 
 	inbox := web.NewInbox(s.base())
+	if s.shared != nil {
+		inbox = web.NewInboxOf(s.base(), s.shared, s.shared.Now)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -123,7 +126,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(),
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(), Others: s.others(),
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 			Proxy: config.proxy,
@@ -146,7 +149,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
 		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, Retention: config.retention,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
+		Others: s.others(), TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},
@@ -216,6 +219,20 @@ func (s *server) follow(ctx context.Context, changes *delivery.Changes) error {
 		return s.web.ReloadKeys(ctx)
 	}
 	return nil
+}
+
+// hear takes in what another server of the store tells of what passes there.
+func (s *server) hear(text string) {
+	s.dispatcher.HearOther(text)
+	s.web.HearOther(text)
+}
+
+// others is how servers of the store tell each other what passes, nil when there are no others.
+func (s *server) others() delivery.Others {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared
 }
 
 // foundTenant gives the default tenant, made or changed where the configuration asks for it.
@@ -314,7 +331,8 @@ func (s *server) serve(ctx context.Context) error {
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
 	if s.shared != nil {
-		s.background.Go(func() { s.shared.Follow(background, s.directory.Version(), s.follow) })
+		s.background.Go(func() { s.web.Share(background) })
+		s.background.Go(func() { s.shared.Follow(background, s.directory.Version(), s.follow, s.hear) })
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.web.Serve(s.config.listener) }()
