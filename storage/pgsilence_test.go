@@ -36,7 +36,7 @@ func unsteadily(t *testing.T, config *storage.Config) *unsteady {
 	t.Helper()
 	parsed, err := url.Parse(postgrestest.Loopback(t, config.URL))
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of the test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	u := &unsteady{listener: listener, to: parsed.Host, conns: map[net.Conn]*atomic.Bool{}}
 	parsed.Host = listener.Addr().String()
@@ -65,7 +65,7 @@ func unsteadily(t *testing.T, config *storage.Config) *unsteady {
 
 func (u *unsteady) carry(near net.Conn) {
 	defer near.Close()
-	far, err := net.Dial("tcp", u.to) //nolint:noctx // of the test
+	far, err := net.Dial("tcp", u.to)
 	if err != nil {
 		return
 	}
@@ -190,9 +190,9 @@ func TestSilentDatabase(t *testing.T) {
 	require.NoError(t, err)
 
 	way.fallSilent()
-	underWay := make(chan error, 1)
+	underWay, another := make(chan error, 1), []delivery.Acceptance{shared(t, store, w, 2, "two", waitingFor(w))}
 	go func() {
-		_, err := store.Enqueue(t.Context(), []delivery.Acceptance{shared(t, store, w, 2, "two", waitingFor(w))})
+		_, err := store.Enqueue(t.Context(), another)
 		underWay <- err
 	}()
 	require.Eventually(t, func() bool { return storage.IsSilent(store.Ping(t.Context())) }, time.Minute, 10*time.Millisecond)

@@ -125,13 +125,12 @@ func (c *cable) sever(cut bool) {
 }
 
 // reset breaks every connection off, as a router does that has forgotten them.
-func (c *cable) reset() (broken int) {
+func (c *cable) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.conns {
 		reset(conn)
 	}
-	return len(c.conns)
 }
 
 func reset(conn net.Conn) {

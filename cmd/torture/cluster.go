@@ -97,7 +97,7 @@ func (r *rig) nodes(o serverOptions, n int) ([]*server, error) {
 	}
 	shared := new(peers)
 	for range n {
-		if _, err := r.node(o, shared); err != nil {
+		if err := r.node(o, shared); err != nil {
 			return nil, err
 		}
 	}
@@ -105,12 +105,12 @@ func (r *rig) nodes(o serverOptions, n int) ([]*server, error) {
 }
 
 // node makes a further node of a database.
-func (r *rig) node(o serverOptions, shared *peers) (*server, error) {
+func (r *rig) node(o serverOptions, shared *peers) error {
 	c := r.cluster
 	c.nodes++
 	home, err := c.hosts.host(c.nodes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s := r.newServer(o)
 	s.listen, s.home, s.cluster, s.peers = home.address+":0", home, c, shared
@@ -118,12 +118,12 @@ func (r *rig) node(o serverOptions, shared *peers) (*server, error) {
 	database := c.postgres.Address()
 	if c.cables {
 		if s.cable, err = r.cable(database); err != nil {
-			return nil, err
+			return err
 		}
 		database = s.cable.listener.Addr().String()
 	}
 	s.store = c.postgres.At(database, o.store)
-	return s, nil
+	return nil
 }
 
 // peers are the nodes of one database.

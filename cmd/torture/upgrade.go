@@ -48,7 +48,7 @@ func upgrade(r *rig) error {
 	newer := serverOptions{store: s.options.store, binary: next}
 	joining := peers{}
 	for range 2 {
-		if _, err := r.node(newer, &joining); err != nil {
+		if err := r.node(newer, &joining); err != nil {
 			return err
 		}
 	}
