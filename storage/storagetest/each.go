@@ -2,11 +2,11 @@ package storagetest
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"portalhook/storage"
 	"portalhook/storage/postgrestest"
@@ -31,37 +31,36 @@ func OnEach(t *testing.T, test func(t *testing.T, place func(tb testing.TB) stor
 	}
 }
 
-// Place makes the place of a new store: a file of SQLite's that is not there yet, or a database of PostgreSQL's without a row, but with its tables and
-// those of today, and with its key file, so that a test does not wait for them to be made. The test is skipped where PostgreSQL is not installed.
+// Place makes the place of a new store: a file of SQLite's that is not there yet, or a database of PostgreSQL's without a row, whose tables are there
+// so that a test does not wait for them to be made. The test is skipped where PostgreSQL is not installed.
 func Place(tb testing.TB, database string) storage.Config {
 	tb.Helper()
-	config := storage.Config{Path: filepath.Join(tb.TempDir(), "test.db")}
+	folder := tb.TempDir()
 	if database == Postgres {
-		config = storage.Config{KeyFile: filepath.Join(tb.TempDir(), "test.key")}
-		config.URL = postgrestest.Database(tb, "opened", opened)
-		require.NoError(tb, os.WriteFile(config.KeyFile, openedKeys, 0o600))
+		return storage.Config{URL: postgrestest.Database(tb, "opened", opened), KeyFile: filepath.Join(folder, "test.key")}
 	}
-	return config
+	return storage.Config{Path: filepath.Join(folder, "test.db")}
 }
 
-// openedKeys is the key file of the database that others are copies of.
-var openedKeys []byte
-
-// opened makes a database that has been opened once, and closed.
-func opened(ctx context.Context, url string) error {
+// opened makes a database that a node has opened, and left without a trace.
+func opened(ctx context.Context, url string) (err error) {
 	folder, err := os.MkdirTemp("", "opened-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	config := storage.Config{URL: url, KeyFile: filepath.Join(folder, "test.key")}
-	store, err := storage.OpenPostgres(ctx, config)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	store, err := storage.OpenPostgres(ctx, storage.Config{URL: url, KeyFile: filepath.Join(folder, "test.key")})
 	if err != nil {
 		return err
 	}
 	if err := store.Close(); err != nil {
 		return err
 	}
-	openedKeys, err = os.ReadFile(config.KeyFile)
+	db, err := sql.Open("pgx", url) // the driver is the store's
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, `DELETE FROM meta WHERE name = 'keys'`)
 	return err
 }
