@@ -30,6 +30,12 @@ func share(item string) map[string]any {
 
 // Who is new is told what to do first; who is not sees how things stand, while they change.
 func TestConsoleOverview(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testConsoleOverview)
+}
+
+func testConsoleOverview(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.visit("/")
@@ -127,6 +133,12 @@ func (b *browser) tailRows() int {
 
 // What happens is seen while it happens; one can stop it, and narrow it down.
 func TestConsoleTail(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testConsoleTail)
+}
+
+func testConsoleTail(t *testing.T, startServer starter) {
+	t.Helper()
 	bad, _ := newReceiver(t, http.StatusServiceUnavailable)
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Map team", "url": takeAll(t), "eventTypes": []string{"/items/*/share"}, "enabled": true})
@@ -222,6 +234,7 @@ func TestConsoleTail(t *testing.T) {
 
 // The overview speaks the reader's language, and is not for those who may not see the whole tenant.
 func TestConsoleOverviewForOthers(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "it")
 	b.visit("/")

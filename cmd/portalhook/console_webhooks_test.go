@@ -37,6 +37,7 @@ func (p *process) stored(t *testing.T, name string) map[string]any {
 
 // A webhook is made with triggers from the tree and from the keyboard, sees what is wrong with one, is changed, and its secret shown once.
 func TestConsoleCreatesAndEdits(t *testing.T) {
+	t.Parallel()
 	url, got := newReceiver(t, http.StatusOK)
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
@@ -139,6 +140,12 @@ func TestConsoleCreatesAndEdits(t *testing.T) {
 
 // Sorting, filtering, choosing many, and deleting after a question.
 func TestConsoleTable(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testConsoleTable)
+}
+
+func testConsoleTable(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	for name, w := range map[string]map[string]any{
 		"Alpha": {"url": "http://127.0.0.1:9/zulu", "eventTypes": []string{"/items/share"}, "enabled": true},
@@ -197,6 +204,12 @@ func TestConsoleTable(t *testing.T) {
 
 // Every column sorts, and finds a part or the whole of it.
 func TestConsoleColumns(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testConsoleColumns)
+}
+
+func testConsoleColumns(t *testing.T, startServer starter) {
+	t.Helper()
 	good, _ := newReceiver(t, http.StatusOK)
 	bad, _ := newReceiver(t, http.StatusServiceUnavailable)
 	gone, _ := newReceiver(t, http.StatusGone)
@@ -274,7 +287,13 @@ func TestConsoleColumns(t *testing.T) {
 
 // The history of a webhook: filtered, opened, sent again.
 func TestConsoleHistory(t *testing.T) {
-	s := setScene(t)
+	t.Parallel()
+	eachStore(t, testConsoleHistory)
+}
+
+func testConsoleHistory(t *testing.T, startServer starter) {
+	t.Helper()
+	s := setScene(t, startServer)
 	b := openBrowser(t, s.server, "en")
 	b.signIn(s.server.key)
 	b.press("Sign-ins")
@@ -307,6 +326,7 @@ func TestConsoleHistory(t *testing.T) {
 
 // All of it without a mouse.
 func TestConsoleByKeyboard(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Alpha", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	b := openBrowser(t, server, "en")
@@ -348,7 +368,8 @@ func TestConsoleByKeyboard(t *testing.T) {
 
 // At 360 pixels a row is a card, and everything can still be done.
 func TestConsoleNarrow(t *testing.T) {
-	s := setScene(t)
+	t.Parallel()
+	s := setScene(t, startServer)
 	b := openBrowser(t, s.server, "en")
 	b.resize(narrow)
 	b.signIn(s.server.key)
@@ -374,6 +395,7 @@ func TestConsoleNarrow(t *testing.T) {
 
 // In the reader's language, by the browser and by the switch, and in the theme that was chosen.
 func TestConsoleInOtherWords(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "it-IT")
 	b.visit("/webhooks")
@@ -406,6 +428,7 @@ func TestConsoleInOtherWords(t *testing.T) {
 
 // A viewer sees all and is offered nothing, a user sees its own, and who is revoked is out at once.
 func TestConsoleRoles(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Everybody's", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	key := func(role string) (text, id string) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"portalhook/storage/storagetest"
 )
 
 // heardItems is a receiver that remembers which events it has heard of, and under which ids.
@@ -58,7 +60,7 @@ func TestCase09NodesCarryOn(t *testing.T) {
 	heard := &heardItems{items: make(map[string]int)}
 	receiver := httptest.NewServer(heard)
 	defer receiver.Close()
-	first := startServerOn(t, onPostgres)
+	first := on(storagetest.Postgres)(t)
 	second := first.second(t)
 	webhook := map[string]any{"name": "all", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true}
 	first.createWebhook(t, webhook)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"portalhook/storage/postgrestest"
+	"portalhook/storage/storagetest"
 )
 
 // process is a real server process on a free loopback port. It can be killed and started again on the same file.
@@ -50,34 +50,34 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func startServer(tb testing.TB, args ...string) *process {
-	tb.Helper()
-	return startServerOn(tb, os.Getenv("PORTALHOOK_TEST_STORE"), args...)
-}
+// starter starts a server with a new store.
+type starter = func(tb testing.TB, args ...string) *process
 
-// startServerOn starts a server with a new store: on SQLite, or, where kind says so, on PostgreSQL.
-func startServerOn(tb testing.TB, kind string, args ...string) *process {
-	tb.Helper()
-	p := &process{key: processKey, store: filepath.Join(tb.TempDir(), "portalhook.db"), listen: "127.0.0.1:0", args: args}
-	if kind == onPostgres {
-		p.database = postgrestest.Database(tb, "", nil)
-	}
-	tb.Cleanup(p.kill)
-	p.start(tb)
-	return p
-}
-
-const onPostgres = "postgres"
-
-// eachStore runs a test with a server on each database.
-func eachStore(t *testing.T, test func(t *testing.T, start func(args ...string) *process)) {
+// eachStore runs a test with servers on each database.
+func eachStore(t *testing.T, test func(t *testing.T, start starter)) {
 	t.Helper()
-	for _, kind := range []string{"sqlite", onPostgres} {
-		t.Run(kind, func(t *testing.T) {
-			test(t, func(args ...string) *process { return startServerOn(t, kind, args...) })
-		})
+	for _, database := range []string{storagetest.SQLite, storagetest.Postgres} {
+		t.Run(database, func(t *testing.T) { test(t, on(database)) })
 	}
 }
+
+// on starts servers on a database of a kind.
+func on(database string) starter {
+	return func(tb testing.TB, args ...string) *process {
+		tb.Helper()
+		p := &process{key: processKey, listen: "127.0.0.1:0", args: args}
+		place := storagetest.Place(tb, database)
+		if p.store, p.database = place.Path, place.URL; p.database != "" {
+			p.store = strings.TrimSuffix(place.KeyFile, ".key")
+		}
+		tb.Cleanup(p.kill)
+		p.start(tb)
+		return p
+	}
+}
+
+// startServer starts a server on SQLite, for what is not about the store.
+var startServer = on(storagetest.SQLite)
 
 // storeFlags name the process's store.
 func (p *process) storeFlags() []string {

@@ -184,7 +184,7 @@ type scene struct {
 	inbox           string // token of a built-in one
 }
 
-func setScene(t *testing.T) *scene {
+func setScene(t *testing.T, startServer starter) *scene {
 	t.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -304,10 +304,16 @@ func (s *scene) emit(t *testing.T, event map[string]any) {
 
 // TestScreenshots takes the pictures; it is left alone unless a folder is named.
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testScreenshots)
+}
+
+func testScreenshots(t *testing.T, startServer starter) {
+	t.Helper()
 	if *screenshots == "" {
 		t.Skip("no folder is named with -console.screenshots")
 	}
-	s := setScene(t)
+	s := setScene(t, startServer)
 	s.administer(t)
 	b := openBrowser(t, s.server, "en")
 	for i, v := range views {
