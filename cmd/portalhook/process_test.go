@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"portalhook/storage"
 	"portalhook/storage/storagetest"
 )
 
@@ -56,19 +57,25 @@ type starter = func(tb testing.TB, args ...string) *process
 // eachStore runs a test with servers on each database.
 func eachStore(t *testing.T, test func(t *testing.T, start starter)) {
 	t.Helper()
-	for _, database := range []string{storagetest.SQLite, storagetest.Postgres} {
-		t.Run(database, func(t *testing.T) { test(t, on(database)) })
-	}
+	storagetest.OnEach(t, func(t *testing.T, place func(testing.TB) storage.Config) { test(t, at(place)) })
 }
 
 // on starts servers on a database of a kind.
 func on(database string) starter {
+	return at(func(tb testing.TB) storage.Config {
+		tb.Helper()
+		return storagetest.Place(tb, database)
+	})
+}
+
+// at starts servers whose stores lie where place says.
+func at(place func(testing.TB) storage.Config) starter {
 	return func(tb testing.TB, args ...string) *process {
 		tb.Helper()
 		p := &process{key: processKey, listen: "127.0.0.1:0", args: args}
-		place := storagetest.Place(tb, database)
-		if p.store, p.database = place.Path, place.URL; p.database != "" {
-			p.store = strings.TrimSuffix(place.KeyFile, ".key")
+		config := place(tb)
+		if p.store, p.database = config.Path, config.URL; p.database != "" {
+			p.store = strings.TrimSuffix(config.KeyFile, ".key")
 		}
 		tb.Cleanup(p.kill)
 		p.start(tb)
