@@ -28,6 +28,9 @@ func testRecoveries(t *testing.T, place func(testing.TB) storage.Config) {
 	t.Helper()
 	again := func() storage.Config { return place(t) }
 	if config := again(); config.URL != "" {
+		if testing.Short() {
+			t.Skip("each history opens a database several times")
+		}
 		again = emptied(t, config)
 	}
 	rapid.Check(t, func(rt *rapid.T) {

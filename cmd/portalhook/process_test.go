@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,20 +32,21 @@ type process struct {
 	args            []string
 	cmd             *exec.Cmd
 	log             *bytes.Buffer
+	races           atomic.Bool   // the race detector has found something in it
 	logged          chan struct{} // closed when nothing more comes to the log, which is after a kill
 }
 
 const processKey = "test-admin-key-0123456789abcdef"
 
 // binary builds the real program once for all tests that need a process of it. It stands beside the tests' own program, in the
-// folder that the go command removes after the run.
+// folder that the go command removes after the run. Under the race detector it has one as well.
 var binary = sync.OnceValues(func() (string, error) {
 	tests, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(filepath.Dir(tests), "portalhook-under-test")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", raced), "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -77,7 +79,10 @@ func at(place func(testing.TB) storage.Config) starter {
 		if p.store, p.database = config.Path, config.URL; p.database != "" {
 			p.store = strings.TrimSuffix(config.KeyFile, ".key")
 		}
-		tb.Cleanup(p.kill)
+		tb.Cleanup(func() {
+			p.kill()
+			require.False(tb, p.races.Load(), "data races in the server: %s", p.log)
+		})
 		p.start(tb)
 		return p
 	}
@@ -126,6 +131,9 @@ func (p *process) start(tb testing.TB) {
 				}
 			} else if p.log.Len() < 1<<20 {
 				p.log.Write(append(lines.Bytes(), '\n'))
+			}
+			if strings.Contains(lines.Text(), "WARNING: DATA RACE") {
+				p.races.Store(true)
 			}
 		}
 		close(address)
