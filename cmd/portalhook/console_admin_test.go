@@ -12,7 +12,6 @@ import (
 
 // Somebody makes a key, copies it, signs in with it, and takes it away again.
 func TestConsoleKeys(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
@@ -80,7 +79,6 @@ func TestConsoleKeys(t *testing.T) {
 
 // A viewer sees keys and changes, and may change nothing.
 func TestConsoleViewer(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	var made struct{ Key string }
 	server.call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "Looker", "role": "viewer"}, &made, http.StatusCreated)
@@ -99,7 +97,6 @@ func TestConsoleViewer(t *testing.T) {
 
 // An operator changes a portal's addresses, makes another portal, and chooses language and theme.
 func TestConsoleSettings(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
@@ -196,7 +193,6 @@ func TestConsoleSettings(t *testing.T) {
 
 // Somebody finds who changed a webhook, and how it was before.
 func TestConsoleAudit(t *testing.T) {
-	t.Parallel()
 	url, _ := newReceiver(t, http.StatusOK)
 	server := startServer(t)
 	var made struct{ ID string }

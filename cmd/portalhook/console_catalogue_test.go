@@ -10,7 +10,6 @@ import (
 
 // Somebody finds a trigger, sees what it makes, subscribes to it, and has a sample sent where he watches it arrive.
 func TestConsoleCatalogue(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
@@ -77,7 +76,6 @@ func TestConsoleCatalogue(t *testing.T) {
 
 // A viewer reads the catalogue and is offered nothing to do.
 func TestConsoleCatalogueOfViewers(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	var made struct{ Key string }
 	server.call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "viewer", "role": "viewer"}, &made, http.StatusCreated)

@@ -46,7 +46,6 @@ func (b *browser) moment(label string, at time.Time) {
 
 // Somebody looks for an event, sees who got it, and why others did not.
 func TestConsoleEvents(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleEvents)
 }
 
@@ -195,7 +194,6 @@ func (b *browser) query() string {
 
 // Events of every family, and our own, are held to the webhooks that did not get them.
 func TestConsoleEventsOfEveryFamily(t *testing.T) {
-	t.Parallel()
 	gone, _ := newReceiver(t, http.StatusGone)
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Nothing", "url": gone, "eventTypes": []string{"/roles/add"}, "enabled": true})

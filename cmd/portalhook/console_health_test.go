@@ -10,7 +10,6 @@ import (
 // Somebody has a failing receiver probed, sees how far its webhook is from being switched off and that it was, and later that the server has switched it on
 // again.
 func TestConsoleHealth(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleHealth)
 }
 

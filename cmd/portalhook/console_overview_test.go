@@ -30,7 +30,6 @@ func share(item string) map[string]any {
 
 // Who is new is told what to do first; who is not sees how things stand, while they change.
 func TestConsoleOverview(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleOverview)
 }
 
@@ -133,7 +132,6 @@ func (b *browser) tailRows() int {
 
 // What happens is seen while it happens; one can stop it, and narrow it down.
 func TestConsoleTail(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleTail)
 }
 
@@ -234,7 +232,6 @@ func testConsoleTail(t *testing.T, startServer starter) {
 
 // The overview speaks the reader's language, and is not for those who may not see the whole tenant.
 func TestConsoleOverviewForOthers(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "it")
 	b.visit("/")

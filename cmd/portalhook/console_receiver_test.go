@@ -11,7 +11,6 @@ import (
 
 // An integrator makes a receiver, has a webhook send to it, watches what arrives and whether it verifies, and lets it answer otherwise.
 func TestConsoleReceiver(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
@@ -117,7 +116,6 @@ func TestConsoleReceiver(t *testing.T) {
 
 // Who watches a receiver that goes is told so.
 func TestConsoleReceiverGoes(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	var made struct{ Token string }
 	server.call(t, http.MethodPost, "/api/v1/receivers", map[string]any{}, &made, http.StatusCreated)

@@ -41,7 +41,6 @@ func (b *browser) seesRecovery(state string) {
 
 // Somebody recovers what a webhook did not get: looks how much it is, begins, watches, pauses, reloads, resumes, ends it, and does the rest.
 func TestConsoleRecover(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleRecover)
 }
 
@@ -144,7 +143,6 @@ func testConsoleRecover(t *testing.T, startServer starter) {
 
 // Events of before a webhook was made are replayed to it, and its history says so, narrowed by moments.
 func TestConsoleReplay(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleReplay)
 }
 

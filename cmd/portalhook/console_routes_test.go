@@ -38,7 +38,6 @@ func (b *browser) seesMarked(marks string) {
 
 // Somebody opens the tree of triggers and sees which way an event takes, which webhooks get it, and which nearly do.
 func TestConsoleRoutes(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.signIn(server.key)
@@ -143,7 +142,6 @@ func TestConsoleRoutes(t *testing.T) {
 
 // The tree speaks the reader's language; who may not see the whole tenant sees the triggers of own webhooks, and asks about no event.
 func TestConsoleRoutesForOthers(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Map team", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	server.createWebhook(t, map[string]any{"name": "Of ann", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/*/update"}, "enabled": true, "level": "user", "ownerId": "ann"})

@@ -38,7 +38,6 @@ func (b *browser) fetched(path string) float64 {
 // A thousand webhooks with a hundred thousand deliveries: every list is sorted, filtered and paged as a small one is, and what a page
 // costs is told beside what /healthz does at the same moment.
 func TestConsoleScale(t *testing.T) {
-	t.Parallel()
 	to := newTold(t, http.StatusOK)
 	server := startServer(t)
 	for i := range manyWebhooks {

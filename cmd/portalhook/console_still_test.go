@@ -26,7 +26,6 @@ const still = 0.001
 
 // A page stands still once it is seen: what scripts put in place has its room already.
 func TestConsoleStandsStill(t *testing.T) {
-	t.Parallel()
 	s := setScene(t, startServer)
 	s.administer(t)
 	b := openBrowser(t, s.server, "en")

@@ -37,7 +37,6 @@ func (p *process) stored(t *testing.T, name string) map[string]any {
 
 // A webhook is made with triggers from the tree and from the keyboard, sees what is wrong with one, is changed, and its secret shown once.
 func TestConsoleCreatesAndEdits(t *testing.T) {
-	t.Parallel()
 	url, got := newReceiver(t, http.StatusOK)
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
@@ -140,7 +139,6 @@ func TestConsoleCreatesAndEdits(t *testing.T) {
 
 // Sorting, filtering, choosing many, and deleting after a question.
 func TestConsoleTable(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleTable)
 }
 
@@ -204,7 +202,6 @@ func testConsoleTable(t *testing.T, startServer starter) {
 
 // Every column sorts, and finds a part or the whole of it.
 func TestConsoleColumns(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleColumns)
 }
 
@@ -287,7 +284,6 @@ func testConsoleColumns(t *testing.T, startServer starter) {
 
 // The history of a webhook: filtered, opened, sent again.
 func TestConsoleHistory(t *testing.T) {
-	t.Parallel()
 	eachStore(t, testConsoleHistory)
 }
 
@@ -326,7 +322,6 @@ func testConsoleHistory(t *testing.T, startServer starter) {
 
 // All of it without a mouse.
 func TestConsoleByKeyboard(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Alpha", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	b := openBrowser(t, server, "en")
@@ -368,7 +363,6 @@ func TestConsoleByKeyboard(t *testing.T) {
 
 // At 360 pixels a row is a card, and everything can still be done.
 func TestConsoleNarrow(t *testing.T) {
-	t.Parallel()
 	s := setScene(t, startServer)
 	b := openBrowser(t, s.server, "en")
 	b.resize(narrow)
@@ -395,7 +389,6 @@ func TestConsoleNarrow(t *testing.T) {
 
 // In the reader's language, by the browser and by the switch, and in the theme that was chosen.
 func TestConsoleInOtherWords(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "it-IT")
 	b.visit("/webhooks")
@@ -428,7 +421,6 @@ func TestConsoleInOtherWords(t *testing.T) {
 
 // A viewer sees all and is offered nothing, a user sees its own, and who is revoked is out at once.
 func TestConsoleRoles(t *testing.T) {
-	t.Parallel()
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{"name": "Everybody's", "url": "http://127.0.0.1:9/x", "eventTypes": []string{"/items/share"}, "enabled": true})
 	key := func(role string) (text, id string) {

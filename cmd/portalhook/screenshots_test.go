@@ -304,12 +304,6 @@ func (s *scene) emit(t *testing.T, event map[string]any) {
 
 // TestScreenshots takes the pictures; it is left alone unless a folder is named.
 func TestScreenshots(t *testing.T) {
-	t.Parallel()
-	eachStore(t, testScreenshots)
-}
-
-func testScreenshots(t *testing.T, startServer starter) {
-	t.Helper()
 	if *screenshots == "" {
 		t.Skip("no folder is named with -console.screenshots")
 	}

@@ -52,6 +52,7 @@ var ofOne = map[string][]string{
 		"cmd/portalhook TestConsoleReceiverGoes", "cmd/portalhook TestConsoleRoles", "cmd/portalhook TestConsoleRoutes",
 		"cmd/portalhook TestConsoleRoutesForOthers", "cmd/portalhook TestConsoleScale", "cmd/portalhook TestConsoleSettings",
 		"cmd/portalhook TestConsoleStandsStill", "cmd/portalhook TestConsoleViewer",
+		"cmd/portalhook TestScreenshots",
 	},
 }
 
