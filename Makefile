@@ -107,7 +107,7 @@ fuzz: ## every fuzz target for FUZZTIME; an hour of one: make fuzz FUZZTIME=1h F
 	  if $$1 -test.run "^$$" -test.fuzz "^$$2$$" -test.fuzztime $(FUZZTIME) \
 	    -test.fuzzminimizetime 100x -test.parallel $$each -test.fuzzcachedir $$cache/$$(basename $$1) >$$log 2>&1 || \
 	    { grep -qx " *context deadline exceeded" $$log && ! grep -Eq "Failing input|failure while|panic" $$log; }; \
-	  then echo "$$name: $$(grep execs: $$log | tail -n 1)"; exit; fi; \
+	  then echo "$$name: $$(grep elapsed: $$log | tail -n 1)"; exit; fi; \
 	  echo "$$name FAILED" | tee -a $$(dirname $$1)/failed; cat $$log; \
 	  for input in $$(sed -n "s/.*Failing input written to //p" $$log); do echo "$$input:"; cat $$input; done; exit 1' <$$built/targets || \
 	  { cat $$built/failed; exit 1; }

@@ -198,10 +198,12 @@ func testConsoleTail(t *testing.T, startServer starter) {
 	b.offline(true)
 	server.kill()
 	b.sees("#tail", "Connection lost")
-	server.start(t)
+	elsewhere := server.second(t) // which the browser does not know of, however soon it tries again
 	for i := range 3 {
-		server.accept(t, share(fmt.Sprintf("meanwhile-%d", i)))
+		elsewhere.accept(t, share(fmt.Sprintf("meanwhile-%d", i)))
 	}
+	elsewhere.stop(t)
+	server.start(t)
 	b.offline(false)
 	b.sees("#tail", "Listening")
 	b.sees(".tail-gap", "3 events came meanwhile")

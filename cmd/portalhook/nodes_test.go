@@ -34,7 +34,7 @@ func (h *heardItems) counts() (deliveries, requests int) {
 	return len(h.items), requests
 }
 
-// second starts another node of a server's database.
+// second starts another server on a server's store: a node beside it on PostgreSQL, or one in its place.
 func (p *process) second(t *testing.T) *process {
 	t.Helper()
 	other := &process{key: p.key, store: p.store, database: p.database, listen: "127.0.0.1:0", args: p.args}
