@@ -59,7 +59,10 @@ type starter = func(tb testing.TB, args ...string) *process
 // eachStore runs a test with servers on each database.
 func eachStore(t *testing.T, test func(t *testing.T, start starter)) {
 	t.Helper()
-	storagetest.OnEach(t, func(t *testing.T, place func(testing.TB) storage.Config) { test(t, at(place)) })
+	storagetest.OnEach(t, func(t *testing.T, place func(testing.TB) storage.Config) {
+		t.Helper()
+		test(t, at(place))
+	})
 }
 
 // on starts servers on a database of a kind.

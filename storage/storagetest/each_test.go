@@ -43,7 +43,7 @@ var ofOne = map[string][]string{
 		"cmd/portalhook TestDeployedSettings", "cmd/portalhook TestUnit", "cmd/portalhook TestChart", "cmd/portalhook TestOwnPortStaysClosed",
 	},
 	"it looks through every file of a server; rows are looked through by TestSecretsAreSealed": {"cmd/portalhook TestCase35Canaries"},
-	"the demonstration has a test for each database": {"cmd/portalhook TestDemoFindsFaults", "cmd/portalhook TestDemoOnPostgres"},
+	"the demonstration has a test for each database":                                           {"cmd/portalhook TestDemoFindsFaults", "cmd/portalhook TestDemoOnPostgres"},
 	"it is about what a page does in a browser; what pages count, list, search and recover is looked at on both databases": {
 		"cmd/portalhook TestConsoleAudit", "cmd/portalhook TestConsoleByKeyboard", "cmd/portalhook TestConsoleCatalogue",
 		"cmd/portalhook TestConsoleCatalogueOfViewers", "cmd/portalhook TestConsoleCreatesAndEdits", "cmd/portalhook TestConsoleDoor",
