@@ -31,10 +31,12 @@ func TestSQLiteDoesAsTheQueueInMemory(t *testing.T) {
 func TestPostgresDoesAsTheQueueInMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("each history takes a database of its own")
+		t.Skip("each history opens a database several times")
 	}
+	place := emptied(t, postgresConfig(t, nil))
 	testDoesAsTheQueueInMemory(t, func(now func() time.Time) func() modelled {
-		config := postgresConfig(t, now)
+		config := place()
+		config.Now = now
 		return func() modelled { return openPostgres(t, config) }
 	})
 }

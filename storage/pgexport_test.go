@@ -60,6 +60,13 @@ func (p *Postgres) Exec(t *testing.T, statement string, args ...any) {
 	require.NoError(t, err)
 }
 
+// Script does to the tables what no method does, in several statements.
+func (p *Postgres) Script(t *testing.T, statements string) {
+	t.Helper()
+	_, err := p.pool.Exec(context.WithoutCancel(t.Context()), statements, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+}
+
 // Number is the one number that a statement gives.
 func (p *Postgres) Number(t *testing.T, statement string, args ...any) (n int64) {
 	t.Helper()

@@ -208,11 +208,14 @@ func (t *pgTx) editor() *editor {
 		base: &p.base, db: t.pgStatements, legacyCloud: p.legacyCloud.Load(), texts: make(map[int64][]string),
 		nextID: func() (triggers.ID, error) { return p.next(t.ctx, t.tx) },
 		oldestID: func() (triggers.ID, error) {
-			day, err := t.integer(`SELECT min(day) FROM day`)
-			if err != nil || day == 0 {
-				return triggers.ID(0), err
+			switch day, err := t.integer(`SELECT min(day) FROM day`); {
+			case err != nil:
+				return 0, err
+			case day == 0: // nothing has been kept yet, so nothing was forgotten
+				return p.next(t.ctx, t.tx)
+			default:
+				return firstOf(day), nil
 			}
-			return firstOf(day), nil
 		},
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"portalhook/storage/storagetest"
 )
 
 // cluster is several nodes of one database.
@@ -23,7 +25,7 @@ type cluster []*process
 
 func startCluster(t *testing.T, nodes int, args ...string) cluster {
 	t.Helper()
-	c := cluster{startServerOn(t, onPostgres, args...)}
+	c := cluster{on(storagetest.Postgres)(t, args...)}
 	for len(c) < nodes {
 		c = append(c, c[0].second(t))
 	}

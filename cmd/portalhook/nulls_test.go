@@ -56,8 +56,8 @@ func TestNoTextIsRefused(t *testing.T) {
 	}))
 	defer server.Close()
 	receiver := server.URL
-	eachStore(t, func(t *testing.T, start func(args ...string) *process) {
-		p := start()
+	eachStore(t, func(t *testing.T, start starter) {
+		p := start(t)
 		var specification struct {
 			Paths      map[string]map[string]json.RawMessage
 			Components struct{ Parameters map[string]parameter }

@@ -65,6 +65,12 @@ func (n *numbered) count() int {
 // TestCase18RecoveryOutlivesKills kills the server again and again while it recovers what a webhook did not get: what failed, and what happened
 // while it was off. Each event must come, under one delivery id.
 func TestCase18RecoveryOutlivesKills(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testCase18RecoveryOutlivesKills)
+}
+
+func testCase18RecoveryOutlivesKills(t *testing.T, startServer starter) {
+	t.Helper()
 	const failed, missed, kills = 300, 3000, 3
 	receiver := &numbered{ids: make(map[int]map[string]bool)}
 	at := httptest.NewServer(receiver)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/storage/postgrestest"
+	"portalhook/storage/storagetest"
 )
 
 // What an event costs, and whom, as nodes, webhooks, tenants and the webhooks that hear one event grow. Every run is beside one of plain
@@ -52,12 +53,12 @@ func BenchmarkScaling(b *testing.B) {
 	var rows []string
 	for _, s := range []shape{
 		{"", 1, 1, 1, 0, false},
-		{onPostgres, 1, 1, 1, 0, false}, {onPostgres, 2, 1, 1, 0, false}, {onPostgres, 4, 1, 1, 0, false},
+		{storagetest.Postgres, 1, 1, 1, 0, false}, {storagetest.Postgres, 2, 1, 1, 0, false}, {storagetest.Postgres, 4, 1, 1, 0, false},
 		{"", 1, 10, 1, 0, false}, {"", 1, 100, 1, 0, false},
-		{onPostgres, 2, 10, 1, 0, false}, {onPostgres, 2, 100, 1, 0, false},
-		{onPostgres, 2, 1, 1, 1_000, false}, {onPostgres, 2, 1, 1, 10_000, false},
-		{onPostgres, 2, 1, 100, 0, false}, {onPostgres, 2, 1, 1_000, 0, false},
-		{onPostgres, 2, 1, 1, 0, true},
+		{storagetest.Postgres, 2, 10, 1, 0, false}, {storagetest.Postgres, 2, 100, 1, 0, false},
+		{storagetest.Postgres, 2, 1, 1, 1_000, false}, {storagetest.Postgres, 2, 1, 1, 10_000, false},
+		{storagetest.Postgres, 2, 1, 100, 0, false}, {storagetest.Postgres, 2, 1, 1_000, 0, false},
+		{storagetest.Postgres, 2, 1, 1, 0, true},
 	} {
 		b.Run(s.String(), func(b *testing.B) { rows = append(rows, s.row(measureScaling(b, s))) })
 	}
@@ -69,7 +70,7 @@ func BenchmarkScaling(b *testing.B) {
 // words are those of the page.
 func (s shape) words() string {
 	words := "SQLite"
-	if s.store == onPostgres {
+	if s.store == storagetest.Postgres {
 		words = fmt.Sprintf("PostgreSQL, nodes: %d", s.nodes)
 	}
 	if s.fanOut > 1 {
@@ -122,7 +123,7 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 	var database *databaseUnderLoad
 	first := &process{key: processKey, store: filepath.Join(b.TempDir(), "portalhook.db"), listen: "127.0.0.1:0"}
 	b.Cleanup(first.kill)
-	if s.store == onPostgres {
+	if s.store == storagetest.Postgres {
 		database = startDatabaseUnderLoad(b)
 		first.database = database.url
 	}
@@ -202,7 +203,7 @@ func populate(b *testing.B, s shape, nodes []*process, receiver string) []entran
 	}
 	var to []entrance
 	for tenant := range s.tenants {
-		as := *first
+		as := &process{url: first.url, key: first.key}
 		if tenant > 0 {
 			name := fmt.Sprintf("tenant-%d", tenant)
 			first.call(b, http.MethodPost, "/api/v1/tenants", map[string]any{"name": name}, nil, http.StatusCreated)

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"portalhook/storage/storagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,6 +28,7 @@ import (
 // the same number of connections, client and server in processes of their own. A delivery is two exchanges, so the ceiling is half.
 
 var (
+	throughputStore  = flag.String("throughput.store", storagetest.SQLite, "the database: sqlite or postgres")
 	throughputRounds = flag.Int("throughput.rounds", 3, "rounds, each with its own yardstick; medians are reported")
 	throughputEvents = flag.Int("throughput.events", 20_000, "events a round")
 	throughputConns  = flag.Int("throughput.conns", 64, "connections that emit at once")
@@ -157,7 +160,7 @@ func BenchmarkThroughput(b *testing.B) {
 	conns, events := *throughputConns, *throughputEvents
 	plain := startPlainReceiver(b)
 	receiver := newArrivals(b)
-	server := startServer(b)
+	server := on(*throughputStore)(b)
 	server.createWebhook(b, map[string]any{
 		"name": "bench", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true,
 		"secret": "0123456789abcdef0123456789abcdef",
