@@ -18,8 +18,11 @@ func newRulebook() *rulebook {
 				bad:  bad(400, "FILTER", `username is "x"`, `spaceId eq "x"`),
 			},
 			"WebhookBody:secret": {
-				good: []string{"", strings.Repeat("é", 32), strings.Repeat("\n", 64)},
-				bad:  bad(400, "OUT_OF_RANGE", "x", strings.Repeat("é", 31), strings.Repeat("x", 65)),
+				good: []string{"", strings.Repeat("é", 32), strings.Repeat("\n", 64), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+				bad: map[string]rule{
+					"x": {400, "OUT_OF_RANGE", ""}, strings.Repeat("é", 31): {400, "OUT_OF_RANGE", ""}, strings.Repeat("x", 65): {400, "OUT_OF_RANGE", ""},
+					"whsec_" + strings.Repeat("*", 40): {400, "NOT_ALLOWED", ""},
+				},
 			},
 			"WebhookBody:schedule.startAt": {
 				good: []string{"1970-01-01T00:00:00Z", "2026-11-22T03:00:00.123+01:00"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2026-11-22", "1969-12-31T23:59:59Z"),
