@@ -194,8 +194,9 @@ func (d *Dispatcher) announce(before, after *triggers.Webhook) *Notice {
 			aboutWebhook
 			DisabledReason     string `json:"disabledReason"`
 			DisabledReasonCode string `json:"disabledReasonCode"`
+			DisabledAt         string `json:"disabledAt"`             // from when events were skipped
 			EnabledReason      string `json:"enabledReason,omitzero"` // of the server; absent when somebody did it
-		}{about(after), before.DisabledReason, before.DisabledReasonCode, after.EnabledReason})
+		}{about(after), before.DisabledReason, before.DisabledReasonCode, dated(before.DisabledAt), after.EnabledReason})
 	}
 	return nil
 }
