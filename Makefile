@@ -12,6 +12,9 @@ EVENTS           ?= 20000
 ROUNDS           ?= 3
 SIZES            ?= 1k,100k,1M
 ROWS             ?= 10000000
+WEBHOOKS         ?= 1000
+DELIVERIES       ?= 1000000
+STORE            ?= sqlite
 
 .PHONY: help
 help: ## list the targets
@@ -91,6 +94,11 @@ bench-throughput: ## events a second through the whole way beside plain HTTP
 .PHONY: bench-rows
 bench-rows: ## the schema with ROWS rows of history
 	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
+
+.PHONY: bench-console
+bench-console: ## every page of the console at WEBHOOKS and DELIVERIES, beside /healthz (STORE=postgres)
+	PORTALHOOK_TEST_STORE=$(STORE) go test -count=1 -run '^$$' -bench 'BenchmarkConsole$$' -benchtime 1x -timeout 60m ./cmd/portalhook \
+	  -console.webhooks $(WEBHOOKS) -console.deliveries $(DELIVERIES)
 
 # Each package's targets are built once, and run one to a core, or one on all cores when there is one only. What they find worth keeping
 # goes to the go command's cache, what is a fault to testdata/fuzz. On a busy machine the time may be over in the middle of a call, which the

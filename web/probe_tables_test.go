@@ -172,7 +172,7 @@ var bases = map[string]map[string][]base{
 		{body: `{"uri":"/items/x/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"},"draft":{"eventTypes":["/items/share"]}}`, present: true},
 		{
-			body:    `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z"}}`,
+			body:    `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z","limit":50000}}`,
 			present: true,
 		},
 	}},

@@ -24,7 +24,7 @@ type Recoverer interface {
 	Recovery(ctx context.Context, tenant, webhook uint32, id triggers.ID) (*delivery.Recovery, error)
 	Recoveries(ctx context.Context, q delivery.RecoveryQuery) ([]delivery.Recovery, error)
 	// Past says what a webhook that does not exist yet would have got.
-	Past(ctx context.Context, draft *triggers.Webhook, span delivery.Span) (*delivery.PastCatch, error)
+	Past(ctx context.Context, draft *triggers.Webhook, span delivery.Span, most int) (*delivery.PastCatch, error)
 }
 
 // recoverWebhook counts what a webhook did not get, and unless it is a dry run begins to send it: 202 with the recovery, which says how
