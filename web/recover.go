@@ -78,14 +78,7 @@ func (s *Server) listRecoveries(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("list recoveries of webhook %s: %w", w.ID, err)
 	}
-	page, hasNext, hasPrev := paged(l, rows)
-	var next, prev string
-	if hasNext && len(page) > 0 {
-		next = page[len(page)-1].ID.Recovery()
-	}
-	if hasPrev && len(page) > 0 {
-		prev = page[0].ID.Recovery()
-	}
+	page, next, prev := paged(l, rows, "", func(of *delivery.Recovery) string { return of.ID.Recovery() })
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return recoveryObject(dst, &page[i], w.ID) })
 	l.links(o, s.address(c), next, prev)
