@@ -240,6 +240,6 @@ func requireEveryPage(b *testing.B, pages []page) {
 		}
 	}
 	for _, pattern := range patterns {
-		require.Contains(b, asked, pattern, fmt.Sprintf("of %d pages", len(pages)))
+		require.Contains(b, asked, pattern, "of %d pages", len(pages))
 	}
 }

@@ -97,7 +97,10 @@ func (a *afterwards) back(ctx context.Context) error {
 		return err
 	}
 	if err := a.told(ctx, told, enableEvent, []member{
-		{"webhookId", a.left}, {"webhookName", goneName}, {"disabledReason", goneReason}, {"disabledReasonCode", goneCode},
+		{"webhookId", a.left},
+		{"webhookName", goneName},
+		{"disabledReason", goneReason},
+		{"disabledReasonCode", goneCode},
 		{"disabledAt", off.At},
 	}); err != nil {
 		return err

@@ -90,7 +90,8 @@ func testMigrationGoesOn(t *testing.T, server *process, from, to string) {
 	tell := func() (told struct {
 		ID        string
 		Duplicate bool
-	}) {
+	},
+	) {
 		server.call(t, http.MethodPost, "/api/v1/events", job, &told, http.StatusAccepted)
 		return told
 	}
