@@ -12,6 +12,8 @@ EVENTS           ?= 20000
 ROUNDS           ?= 3
 SIZES            ?= 1k,100k,1M
 ROWS             ?= 10000000
+WEBHOOKS         ?= 1000
+DELIVERIES       ?= 1000000
 STORE            ?= sqlite
 # Many tests wait for a database or a receiver, so that more of a package may run than there are cores.
 PARALLEL         ?= 4
@@ -94,6 +96,11 @@ bench-rows: ## the schema with ROWS rows of history
 .PHONY: bench-scaling
 bench-scaling: postgres ## what an event costs whom with 1, 2 and 4 nodes on one PostgreSQL, written into docs/scaling.md
 	go test -count=1 -run '^$$' -bench Scaling -benchtime 1x -timeout 60m ./cmd/portalhook -scaling.rounds $(ROUNDS) -scaling.report $(CURDIR)/docs/scaling.md
+
+.PHONY: bench-console
+bench-console: ## every page of the console at WEBHOOKS and DELIVERIES, beside /healthz (STORE=postgres)
+	go test -count=1 -run '^$$' -bench 'BenchmarkConsole$$' -benchtime 1x -timeout 60m ./cmd/portalhook \
+	  -console.store $(STORE) -console.webhooks $(WEBHOOKS) -console.deliveries $(DELIVERIES)
 
 # Each package's targets are built once, and run one to a core, or one on all cores when there is one only. What they find worth keeping
 # goes to the go command's cache, what is a fault to testdata/fuzz, and is shown. On a busy machine the time may be over in the middle of a call, which

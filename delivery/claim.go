@@ -44,12 +44,7 @@ type Sharing interface {
 }
 
 // nudge wakes the claim loop.
-func (d *Dispatcher) nudge() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
+func (d *Dispatcher) nudge() { d.wake.give() }
 
 // claimLoop fetches stored work while there is room for it: retries, what found no place when it was accepted, what an earlier run left.
 func (d *Dispatcher) claimLoop() {

@@ -16,7 +16,7 @@ const judgePause = time.Second
 type failures struct {
 	mu    sync.Mutex
 	noted map[*entry]failure
-	wake  chan struct{}
+	wake  nudge
 }
 
 // failure is what is to be judged of a webhook.
@@ -39,10 +39,7 @@ func (f *failures) note(e *entry, one failure) {
 		}
 	}
 	f.noted[e] = one
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	f.wake.give()
 }
 
 func (f *failures) take() map[*entry]failure {

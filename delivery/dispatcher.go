@@ -72,8 +72,8 @@ type Dispatcher struct {
 	metrics   *metrics
 	log       *slog.Logger
 	settler   *settler
-	notices   chan struct{} // nudges the loop that tells them
-	probes    chan struct{} // nudges the loop that sends them
+	notices   nudge // to tell those that are stored
+	probes    nudge // to look which are due
 	failures  failures
 	intervals intervals
 
@@ -81,7 +81,7 @@ type Dispatcher struct {
 	sending    context.Context //nolint:containedctx // it is the life of the sends, not of a call
 	stopSends  context.CancelCauseFunc
 	stop       chan struct{} // closed when a shutdown begins
-	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
+	wake       nudge         // to claim; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
 	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges', the probes' and the disk's watch
@@ -119,13 +119,13 @@ func New(config Config) *Dispatcher {
 		probeAfter: config.ProbeAfter,
 		log:        config.Logger,
 		stop:       make(chan struct{}),
-		wake:       make(chan struct{}, 1),
+		wake:       newNudge(),
 		resends:    make(chan struct{}, maxResends),
 		trials:     newTrials(),
-		notices:    make(chan struct{}, 1),
-		probes:     make(chan struct{}, 1),
-		failures:   failures{wake: make(chan struct{}, 1)},
-		intervals:  intervals{wake: make(chan struct{}, 1), ends: make(map[int64]int)},
+		notices:    newNudge(),
+		probes:     newNudge(),
+		failures:   failures{wake: newNudge()},
+		intervals:  intervals{wake: newNudge(), ends: make(map[int64]int)},
 		shares:     shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
@@ -180,10 +180,10 @@ func (d *Dispatcher) Start() {
 	d.settler.start()
 	d.background.Go(d.claimLoop)
 	d.background.Go(d.intervalLoop)
-	d.background.Go(d.tellLoop)
+	d.background.Go(func() { d.notices.loop(d.stop, d.tell) })
 	d.background.Go(d.judgeLoop)
 	d.background.Go(d.challengeLoop)
-	d.background.Go(d.probeLoop)
+	d.background.Go(func() { d.probes.loop(d.stop, d.probeDue) })
 	if d.relay != nil {
 		d.background.Go(d.relayLoop)
 	}

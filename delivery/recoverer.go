@@ -47,7 +47,7 @@ type Recoverer struct {
 	catalog    *triggers.Catalog
 	log        *slog.Logger
 
-	wake    chan struct{}
+	wake    nudge
 	stop    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -60,7 +60,7 @@ type Recoverer struct {
 func NewRecoverer(config RecovererConfig) *Recoverer {
 	r := &Recoverer{
 		store: config.Store, dispatcher: config.Dispatcher, catalog: config.Catalog, log: config.Logger,
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: newNudge(), stop: make(chan struct{}),
 		due: make(map[triggers.ID]time.Time), failed: make(map[triggers.ID]int),
 	}
 	if r.catalog == nil {
@@ -73,7 +73,7 @@ func NewRecoverer(config RecovererConfig) *Recoverer {
 }
 
 // Start goes on with the recoveries that have not ended.
-func (r *Recoverer) Start() { r.running.Go(r.loop) }
+func (r *Recoverer) Start() { r.running.Go(func() { r.wake.loop(r.stop, r.pass) }) }
 
 // Stop ends the step under way and takes no other.
 func (r *Recoverer) Stop() {
@@ -112,7 +112,7 @@ func (r *Recoverer) Begin(ctx context.Context, counted *Recovery) (*Recovery, er
 	if err := r.store.StartRecovery(context.WithoutCancel(ctx), &started); err != nil {
 		return nil, fmt.Errorf("recover: %w", err)
 	}
-	r.nudge()
+	r.wake.give()
 	return &started, nil
 }
 
@@ -127,7 +127,7 @@ func (r *Recoverer) Control(ctx context.Context, tenant, webhook uint32, id trig
 	if err != nil {
 		return nil, fmt.Errorf("recovery: %w", err)
 	}
-	r.nudge()
+	r.wake.give()
 	return changed, nil
 }
 
@@ -180,27 +180,6 @@ func (r *Recoverer) find(ctx context.Context, of *Recovery, h *hearing, after tr
 		return found, fmt.Errorf("recover: %w", err)
 	}
 	return found, nil
-}
-
-func (r *Recoverer) nudge() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (r *Recoverer) loop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-r.stop:
-			return
-		case <-r.wake:
-		case <-timer.C:
-		}
-		timer.Reset(r.pass())
-	}
 }
 
 // pass gives every recovery that is due its next step, and says when to look again.

@@ -193,7 +193,7 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 			d.failures.note(j.entry, failure{at: ended.Attempt.ended().Add(d.clock.Shift() - ended.shift), quiet: j.isNotice()})
 		}
 		if ended.Notice != nil {
-			d.tellSoon()
+			d.notices.give()
 		}
 	}
 }

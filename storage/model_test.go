@@ -53,20 +53,7 @@ func testDoesAsTheQueueInMemory(t *testing.T, create func(now func() time.Time) 
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, rt, create)
 		defer m.close()
-		rt.Repeat(map[string]func(*rapid.T){
-			"":         m.compare,
-			"enqueue":  m.enqueue,
-			"claim":    m.claim,
-			"settle":   m.settle,
-			"resend":   m.resend,
-			"interval": m.closeIntervals,
-			"create":   m.create,
-			"update":   m.update,
-			"delete":   m.remove,
-			"clock":    m.advance,
-			"set":      m.setClock,
-			"restart":  m.restart,
-		})
+		rt.Repeat(m.actions())
 	})
 }
 
@@ -102,6 +89,24 @@ func newModel(t *testing.T, rt *rapid.T, create func(now func() time.Time) (open
 	m.create(rt)
 	m.create(rt)
 	return m
+}
+
+// actions are what a store may be told, and what is compared after each.
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"":         m.compare,
+		"enqueue":  m.enqueue,
+		"claim":    m.claim,
+		"settle":   m.settle,
+		"resend":   m.resend,
+		"interval": m.closeIntervals,
+		"create":   m.create,
+		"update":   m.update,
+		"delete":   m.remove,
+		"clock":    m.advance,
+		"set":      m.setClock,
+		"restart":  m.restart,
+	}
 }
 
 func (m *model) close() { require.NoError(m.rt, m.real.Close()) }

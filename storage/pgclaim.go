@@ -142,6 +142,28 @@ func (c *claimer) room(webhook uint32) int {
 	return c.allowed(webhook, room)
 }
 
+// orderedOf says which of some webhooks are ordered; those that are gone have no entry.
+func (t *pgTx) orderedOf(webhooks []uint32) (map[uint32]bool, error) {
+	keys := make([]int64, len(webhooks))
+	for i, webhook := range webhooks {
+		keys[i] = int64(webhook)
+	}
+	ordered := make(map[uint32]bool, len(webhooks))
+	q := newQueue()
+	q.orderedOf(keys, ordered)
+	return ordered, q.send(t.ctx, t.tx)
+}
+
+// orderedOf reads which of some webhooks are ordered into a map.
+func (q *queue) orderedOf(webhooks []int64, into map[uint32]bool) {
+	q.rows(func(scan func(...any) error) error {
+		var key, is int64
+		err := scan(&key, &is)
+		into[uint32(key)] = is != 0 //nolint:gosec // a key
+		return err
+	}, pgHooksOf, webhooks)
+}
+
 // round claims of some webhooks, and says what became of the first of them: of those that had their turn before the limit was reached.
 func (c *claimer) round(tx *pgTx, webhooks []uint32) ([]turn, error) {
 	keys := make([]int64, len(webhooks))

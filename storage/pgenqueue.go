@@ -273,12 +273,7 @@ func (a *acceptor) lookUp() error {
 	slices.Sort(hooks)
 	q := newQueue()
 	if hooks = slices.Compact(hooks); len(hooks) > 0 {
-		q.rows(func(scan func(...any) error) error {
-			var key, ordered int64
-			err := scan(&key, &ordered)
-			a.ordered[uint32(key)] = ordered != 0 //nolint:gosec // a key
-			return err
-		}, pgHooksOf, hooks)
+		q.orderedOf(hooks, a.ordered)
 	}
 	if len(names) > 0 {
 		asked := make(map[[3]string]identity, len(names)) // what is read back, to what was asked
