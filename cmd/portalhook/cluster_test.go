@@ -72,6 +72,7 @@ func TestEveryNodeAnswersAlike(t *testing.T) {
 }
 
 func webhooksAreAlike(t *testing.T, c cluster, receiver string) {
+	t.Helper()
 	var made struct{ ID string }
 	c[0].call(t, http.MethodPost, "/api/v1/webhooks", map[string]any{"name": "all", "url": receiver, "eventTypes": []string{"/items"}, "enabled": true}, &made, http.StatusCreated)
 	require.Equal(t, 1, c[0].emitOn(t, 100).Matched, "at once, where it was saved")
@@ -80,7 +81,8 @@ func webhooksAreAlike(t *testing.T, c cluster, receiver string) {
 	path := "/api/v1/webhooks/" + made.ID
 	// Each node changes something else of it, all at the same time: nothing is lost.
 	patches := []map[string]any{
-		{"op": "replace", "path": "/name", "value": "renamed"}, {"op": "replace", "path": "/description", "value": "described"},
+		{"op": "replace", "path": "/name", "value": "renamed"},
+		{"op": "replace", "path": "/description", "value": "described"},
 		{"op": "replace", "path": "/rateLimit", "value": 1000},
 	}
 	var group sync.WaitGroup
@@ -125,6 +127,7 @@ func (c cluster) opens(t *testing.T, key string, want int) {
 }
 
 func keysAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	id, key := c[0].newKey(t, "viewer")
 	status, _ := c[0].read(t, key, "/api/v1/api-keys/self")
 	require.Equal(t, http.StatusOK, status, "at once, where it was made")
@@ -165,6 +168,7 @@ func (b *clerk) ask(t *testing.T, p *process, method, path string, form url.Valu
 }
 
 func sessionsAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	b := &clerk{client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	status, _ := b.ask(t, c[0], http.MethodPost, "/console/login", url.Values{"key": {c[0].key}})
 	require.Equal(t, http.StatusSeeOther, status)
@@ -207,6 +211,7 @@ func sessionsAreAlike(t *testing.T, c cluster) {
 }
 
 func identityIsAlike(t *testing.T, c cluster) {
+	t.Helper()
 	for round := range 20 {
 		answers := make([]struct {
 			ID        string
@@ -236,6 +241,7 @@ func identityIsAlike(t *testing.T, c cluster) {
 }
 
 func recoveryIsAlike(t *testing.T, c cluster) {
+	t.Helper()
 	got := &numbered{ids: make(map[int]map[string]bool)}
 	at := httptest.NewServer(got)
 	defer at.Close()
@@ -299,6 +305,7 @@ func recoveryIsAlike(t *testing.T, c cluster) {
 }
 
 func ownEventsAreToldOnce(t *testing.T, c cluster) {
+	t.Helper()
 	var told atomic.Int32
 	operator := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told.Add(1) }))
 	defer operator.Close()
@@ -348,6 +355,7 @@ func ownEventsAreToldOnce(t *testing.T, c cluster) {
 }
 
 func receiversAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	var made struct{ Token, URL string }
 	c[0].call(t, http.MethodPost, "/api/v1/receivers", map[string]any{"name": "mine", "secret": strings.Repeat("s", 40)}, &made, http.StatusCreated)
 	path := "/api/v1/receivers/" + made.Token
@@ -399,12 +407,14 @@ func receiversAreAlike(t *testing.T, c cluster) {
 }
 
 func tailsAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	lines := make(chan string, 1000)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c[0].url+"/api/v1/tail?kind=event&uri=/items", nil)
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+c[0].key)
 	response, err := http.DefaultClient.Do(request) //nolint:forbidigo // loopback, in a test
 	require.NoError(t, err)
+	defer response.Body.Close()
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	go func() {
 		defer close(lines)
@@ -417,7 +427,8 @@ func tailsAreAlike(t *testing.T, c cluster) {
 	}()
 	defer func() {
 		_ = response.Body.Close()
-		for range lines { //nolint:revive // until it has ended
+		for range lines {
+			continue // until it has ended
 		}
 	}()
 	n := 10_000
