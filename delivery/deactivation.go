@@ -196,3 +196,9 @@ func (d *Dispatcher) gone(j *job, w *triggers.Webhook) {
 		return goneCode, goneReason, nil
 	})
 }
+
+// policyOf is the rule by which a webhook is switched off; nil is the standard one.
+func (d *Directory) policyOf(w *triggers.Webhook) *triggers.DeactivationPolicy {
+	tenant := d.Tenant(w.Tenant)
+	return tenant.PolicyFor(w)
+}

@@ -382,12 +382,6 @@ func (d *Directory) lockOf(id triggers.WebhookID) *sync.Mutex {
 	return &d.saving[int(id[15])%len(d.saving)]
 }
 
-// policyOf is the rule by which a webhook is switched off; nil is the standard one.
-func (d *Directory) policyOf(w *triggers.Webhook) *triggers.DeactivationPolicy {
-	tenant := d.Tenant(w.Tenant)
-	return tenant.PolicyFor(w)
-}
-
 // targetOf is what attempts for the entry's present webhook need.
 func (d *Directory) targetOf(e *entry) *target {
 	w := e.webhook.Load()

@@ -87,6 +87,7 @@ func TestTailOfAllNodes(t *testing.T) {
 		return always(200)(r, n)
 	}}
 	talking(t, w, func(t *testing.T, nodes [2]*house, says [2]*speaker) {
+		t.Helper()
 		var a *triggers.Webhook
 		for _, h := range nodes {
 			a = h.subscribe("https://a.example.com/hook", nil, "/items")
@@ -176,6 +177,7 @@ func requireToldAlike(t *testing.T, want, got *delivery.Moment) {
 // What is too much to be told is counted, and so what nobody could be told; a node that is killed while somebody listens there is forgotten.
 func TestTailOfAllNodesIsBounded(t *testing.T) {
 	talking(t, &wire{answer: always(200)}, func(t *testing.T, nodes [2]*house, says [2]*speaker) {
+		t.Helper()
 		l := nodes[0].listen(delivery.TailQuery{Tenant: nodes[0].tenant})
 		pass(time.Second)
 		var events []*triggers.Event

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -74,6 +73,7 @@ func TestEveryNodeAnswersAlike(t *testing.T) {
 }
 
 func webhooksAreAlike(t *testing.T, c cluster, receiver string) {
+	t.Helper()
 	var made struct{ ID string }
 	c[0].call(t, http.MethodPost, "/api/v1/webhooks", map[string]any{"name": "all", "url": receiver, "eventTypes": []string{"/items"}, "enabled": true}, &made, http.StatusCreated)
 	require.Equal(t, 1, c[0].emitOn(t, 100).Matched, "at once, where it was saved")
@@ -82,7 +82,8 @@ func webhooksAreAlike(t *testing.T, c cluster, receiver string) {
 	path := "/api/v1/webhooks/" + made.ID
 	// Each node changes something else of it, all at the same time: nothing is lost.
 	patches := []map[string]any{
-		{"op": "replace", "path": "/name", "value": "renamed"}, {"op": "replace", "path": "/description", "value": "described"},
+		{"op": "replace", "path": "/name", "value": "renamed"},
+		{"op": "replace", "path": "/description", "value": "described"},
 		{"op": "replace", "path": "/rateLimit", "value": 1000},
 	}
 	var group sync.WaitGroup
@@ -127,6 +128,7 @@ func (c cluster) opens(t *testing.T, key string, want int) {
 }
 
 func keysAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	id, key := c[0].newKey(t, "viewer")
 	status, _ := c[0].read(t, key, "/api/v1/api-keys/self")
 	require.Equal(t, http.StatusOK, status, "at once, where it was made")
@@ -167,6 +169,7 @@ func (b *clerk) ask(t *testing.T, p *process, method, path string, form url.Valu
 }
 
 func sessionsAreAlike(t *testing.T, c cluster) {
+	t.Helper()
 	b := &clerk{client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	status, _ := b.ask(t, c[0], http.MethodPost, "/console/login", url.Values{"key": {c[0].key}})
 	require.Equal(t, http.StatusSeeOther, status)
@@ -209,6 +212,7 @@ func sessionsAreAlike(t *testing.T, c cluster) {
 }
 
 func identityIsAlike(t *testing.T, c cluster) {
+	t.Helper()
 	for round := range 20 {
 		answers := make([]struct {
 			ID        string
@@ -238,6 +242,7 @@ func identityIsAlike(t *testing.T, c cluster) {
 }
 
 func recoveryIsAlike(t *testing.T, c cluster) {
+	t.Helper()
 	got := &numbered{ids: make(map[int]map[string]bool)}
 	at := httptest.NewServer(got)
 	defer at.Close()
@@ -301,6 +306,7 @@ func recoveryIsAlike(t *testing.T, c cluster) {
 }
 
 func ownEventsAreToldOnce(t *testing.T, c cluster) {
+	t.Helper()
 	var told atomic.Int32
 	operator := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told.Add(1) }))
 	defer operator.Close()
@@ -347,98 +353,4 @@ func ownEventsAreToldOnce(t *testing.T, c cluster) {
 		awaitNoneOpen(t, node)
 	}
 	require.EqualValues(t, webhooks, told.Load())
-}
-
-func receiversAreAlike(t *testing.T, c cluster) {
-	var made struct{ Token, URL string }
-	c[0].call(t, http.MethodPost, "/api/v1/receivers", map[string]any{"name": "mine", "secret": strings.Repeat("s", 40)}, &made, http.StatusCreated)
-	path := "/api/v1/receivers/" + made.Token
-	// The webhook is made elsewhere, and its deliveries are made wherever their events are told of.
-	c[1].createWebhook(t, map[string]any{"name": "in", "url": made.URL, "eventTypes": []string{"/groups"}, "enabled": true, "secret": strings.Repeat("s", 40)})
-	c.everywhere(t, "the webhook", func(p *process) bool {
-		var event emitted
-		p.call(t, http.MethodPost, "/api/v1/events", map[string]any{"uri": "/groups/g/delete"}, &event, http.StatusAccepted)
-		return event.Matched == 1
-	})
-	c.everywhere(t, "what has arrived", func(p *process) bool {
-		var here struct{ Received int }
-		p.call(t, http.MethodGet, path, nil, &here, http.StatusOK)
-		return here.Received == len(c)
-	})
-	type arrivals struct {
-		Received int
-		Data     []struct {
-			Via, Body string
-			Verified  bool
-		}
-	}
-	var first arrivals
-	for i, node := range c {
-		var here arrivals
-		node.call(t, http.MethodGet, path+"/requests", nil, &here, http.StatusOK)
-		require.Len(t, here.Data, len(c))
-		for _, one := range here.Data {
-			require.Equal(t, "delivery", one.Via)
-			require.True(t, one.Verified)
-		}
-		if i == 0 {
-			first = here
-		}
-		require.Equal(t, first, here)
-	}
-	c[2].call(t, http.MethodPatch, path, map[string]any{"status": 418}, nil, http.StatusOK)
-	for _, node := range c {
-		response, err := http.Post(node.url+"/receiver/"+made.Token, "text/plain", strings.NewReader("from outside"))
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		require.Equal(t, http.StatusTeapot, response.StatusCode)
-	}
-	c[1].call(t, http.MethodDelete, path, nil, nil, http.StatusNoContent)
-	for _, node := range c {
-		status, _ := node.read(t, node.key, path)
-		require.Equal(t, http.StatusNotFound, status)
-	}
-}
-
-func tailsAreAlike(t *testing.T, c cluster) {
-	lines := make(chan string, 1000)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c[0].url+"/api/v1/tail?kind=event&uri=/items", nil)
-	require.NoError(t, err)
-	request.Header.Set("Authorization", "Bearer "+c[0].key)
-	response, err := http.DefaultClient.Do(request) //nolint:forbidigo // loopback, in a test
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	go func() {
-		defer close(lines)
-		scanner := bufio.NewScanner(response.Body)
-		for scanner.Scan() {
-			if data, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
-				lines <- data
-			}
-		}
-	}()
-	defer func() {
-		_ = response.Body.Close()
-		for range lines { //nolint:revive // until it has ended
-		}
-	}()
-	n := 10_000
-	for i, node := range c {
-		// Other nodes hear within a moment that somebody listens; from then on, all is told.
-		want := ""
-		require.Eventually(t, func() bool {
-			n++
-			want = node.emitOn(t, n).ID
-			for {
-				select {
-				case line := <-lines:
-					if strings.Contains(line, want) {
-						return true
-					}
-				case <-time.After(time.Second):
-					return false
-				}
-			}
-		}, time.Minute, 10*time.Millisecond, "an event of node %d is shown by node 0", i)
-	}
 }

@@ -57,6 +57,7 @@ func TestNoTextIsRefused(t *testing.T) {
 	defer server.Close()
 	receiver := server.URL
 	eachStore(t, func(t *testing.T, start starter) {
+		t.Helper()
 		p := start(t)
 		var specification struct {
 			Paths      map[string]map[string]json.RawMessage
