@@ -36,7 +36,7 @@ var ofOne = map[string][]string{
 		"cmd/portalhook TestCase09NodesCarryOn", "cmd/portalhook TestEveryNodeAnswersAlike",
 	},
 	"built-in receivers are in memory where there is one node, and are held to the same suite there": {"storage TestReceiversOnPostgres"},
-	"it is about what PostgreSQL does not take, and SQLite does": {"storage TestPostgresKeepsAnyText"},
+	"it is about what PostgreSQL does not take, and SQLite does":                                     {"storage TestPostgresKeepsAnyText"},
 	"it goes from one database to the other": {
 		"storage TestTransferFindsWhatDiffers", "storage TestTransferKeepsEveryRow", "storage TestTransferRefuses", "storage TestTransferResumes",
 		"storage TestTransferToSQLiteFindsWhatDiffers", "storage TestTransferredStoreDoesAsTheQueueInMemory",
