@@ -1,0 +1,150 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"portalhook/delivery"
+	"portalhook/triggers"
+)
+
+const (
+	pgSumOfHours = `sum(attempts)::bigint, sum(succeeded)::bigint, sum(failed)::bigint, sum(exhausted)::bigint, sum(took_us)::bigint`
+	// pgAskedHours counts the hours from the first to before the last.
+	pgAskedHours  = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
+	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + `
+  JOIN hour ON hour = n AND tenant = ?4 AND webhook = ?3 WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
+	// pgTotalsOfTenant reads what each hour has of the tenant, one row after the other, before it looks which webhooks there still are.
+	pgTotalsOfTenant = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND tenant = ?3
+  GROUP BY webhook HAVING (SELECT true FROM webhook WHERE key = hour.webhook) ORDER BY webhook`
+	pgWanted = `unnest(?3::bigint[]) AS wanted (key) JOIN webhook AS w ON w.key = wanted.key CROSS JOIN ` + pgAskedHours + `
+  JOIN hour ON hour = n AND hour.tenant = w.tenant AND webhook = w.key`
+	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgWanted + ` GROUP BY webhook`
+	pgLastOfHooks   = `SELECT DISTINCT ON (webhook) webhook, last_ms, last_id, last_state, last_status FROM ` + pgWanted + `
+  ORDER BY webhook, last_ms DESC, last_id DESC`
+	pgTenantHours = `SELECT hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, latency
+  FROM tenant_hour WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour`
+)
+
+// Hourly lists the hours from the one of from until to in which a webhook of the tenant had attempts, the oldest first.
+func (p *Postgres) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.HourCounts
+	err := p.eachPooled(ctx, pgHoursOfHook, func(scan func(...any) error) error {
+		var c delivery.HourCounts
+		var hour, took int64
+		var latency []int64
+		if err := scan(&hour, &c.Attempts, &c.Succeeded, &c.Failed, &c.Exhausted, &took, &latency); err != nil {
+			return err
+		}
+		c.Hour, c.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
+		copy(c.Latency[:], latency)
+		if n := len(list); n > 0 && list[n-1].Hour.Equal(c.Hour) { // of another writer
+			list[n-1].Add(&c)
+			return nil
+		}
+		list = append(list, c)
+		return nil
+	}, first, after, int64(webhook), int64(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("counters of webhook %d: %w", webhook, err)
+	}
+	return list, nil
+}
+
+// TenantHours lists the hours from the one of from until to in which anything of the tenant was counted, the oldest first.
+func (p *Postgres) TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.TenantHour
+	err := p.eachPooled(ctx, pgTenantHours, func(scan func(...any) error) error {
+		var h delivery.TenantHour
+		var hour, took int64
+		var latency []int64
+		err := scan(&hour, &h.Events, &h.Unmatched, &h.Planned, &h.Skipped, &h.Cancelled, &h.Attempts, &h.Succeeded, &h.Failed, &h.Exhausted,
+			&took, &latency)
+		if err != nil {
+			return err
+		}
+		h.Hour, h.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
+		copy(h.Latency[:], latency)
+		if n := len(list); n > 0 && list[n-1].Hour.Equal(h.Hour) {
+			list[n-1].Add(&h)
+			return nil
+		}
+		list = append(list, h)
+		return nil
+	}, int64(tenant), first, after)
+	if err != nil {
+		return nil, fmt.Errorf("counters of tenant %d: %w", tenant, err)
+	}
+	return list, nil
+}
+
+// WebhookTotals sums up the hours from the one of from until to for each of a tenant's webhooks that had attempts in them, in the order of
+// their keys.
+func (p *Postgres) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
+	first, after := hoursOf(from, to)
+	var list []delivery.WebhookTotal
+	err := p.eachPooled(ctx, pgTotalsOfTenant, func(scan func(...any) error) error {
+		total, err := scanTotal(scan)
+		list = append(list, total)
+		return err
+	}, first, after, int64(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("totals of tenant %d: %w", tenant, err)
+	}
+	return list, nil
+}
+
+// Summaries tells of webhooks, in the order of the keys given, what their attempts of the hours from that of since until now came to, and the
+// attempt that ended last.
+func (p *Postgres) Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error) {
+	list := make([]delivery.WebhookSummary, len(webhooks))
+	keys := make([]int64, len(webhooks))
+	for i, key := range webhooks {
+		list[i].Webhook, keys[i] = key, int64(key)
+	}
+	place := func(webhook uint32) int { return slices.Index(webhooks, webhook) }
+	first, after := hoursOf(since, now)
+	err := p.eachPooled(ctx, pgTotalsOfHooks, func(scan func(...any) error) error {
+		total, err := scanTotal(scan)
+		if err == nil {
+			list[place(total.Webhook)].Counts = total.HourCounts
+		}
+		return err
+	}, first, after, keys)
+	if err == nil {
+		first, after = hoursOf(now.Add(-lastSeen), now)
+		err = p.eachPooled(ctx, pgLastOfHooks, func(scan func(...any) error) error {
+			var webhook, at, id, state int64
+			last := new(delivery.LastAttempt)
+			if err := scan(&webhook, &at, &id, &state, &last.StatusCode); err != nil || at == 0 {
+				return err
+			}
+			last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
+			list[place(uint32(webhook))].Last = last //nolint:gosec // a key
+			return nil
+		}, first, after, keys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("summaries of webhooks: %w", err)
+	}
+	return list, nil
+}
+
+// eachPooled calls row for every row of an answer, outside of transactions.
+func (p *Postgres) eachPooled(ctx context.Context, text string, row func(scan func(...any) error) error, args ...any) error {
+	rows, err := p.pool.Query(ctx, numbered(text), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
