@@ -19,14 +19,22 @@ const (
 	// pgTotalsOfTenant reads what each hour has of the tenant, one row after the other, before it looks which webhooks there still are.
 	pgTotalsOfTenant = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND tenant = ?3
   GROUP BY webhook HAVING (SELECT true FROM webhook WHERE key = hour.webhook) ORDER BY webhook`
-	pgWanted = `unnest(?3::bigint[]) AS wanted (key) JOIN webhook AS w ON w.key = wanted.key CROSS JOIN ` + pgAskedHours + `
+	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM `
+	pgTotalsGrouped = ` GROUP BY webhook`
+	pgLastOfHooks   = `SELECT DISTINCT ON (webhook) webhook, last_ms, last_id, last_state, last_status FROM `
+	pgLastOrdered   = ` ORDER BY webhook, last_ms DESC, last_id DESC`
+	// pgHoursOfWanted looks every hour of every webhook wanted up; pgHoursOfNeighbours reads what each hour has of webhooks of their tenants from
+	// the first to the last of them.
+	pgHoursOfWanted = `unnest(?3::bigint[]) AS wanted (key) JOIN webhook AS w ON w.key = wanted.key CROSS JOIN ` + pgAskedHours + `
   JOIN hour ON hour = n AND hour.tenant = w.tenant AND webhook = w.key`
-	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgWanted + ` GROUP BY webhook`
-	pgLastOfHooks   = `SELECT DISTINCT ON (webhook) webhook, last_ms, last_id, last_state, last_status FROM ` + pgWanted + `
-  ORDER BY webhook, last_ms DESC, last_id DESC`
+	pgHoursOfNeighbours = `(SELECT DISTINCT tenant FROM webhook WHERE key BETWEEN ?3::bigint AND ?4::bigint) AS of_wanted CROSS JOIN ` + pgAskedHours + `
+  JOIN hour ON hour = n AND hour.tenant = of_wanted.tenant AND webhook BETWEEN ?3::bigint AND ?4::bigint`
 	pgTenantHours = `SELECT hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, latency
   FROM tenant_hour WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour`
 )
+
+// lastSeenFirst is how far back the last attempt of a webhook is looked for first.
+const lastSeenFirst = 2 * time.Hour
 
 // Hourly lists the hours from the one of from until to in which a webhook of the tenant had attempts, the oldest first.
 func (p *Postgres) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
@@ -99,39 +107,55 @@ func (p *Postgres) WebhookTotals(ctx context.Context, tenant uint32, from, to ti
 }
 
 // Summaries tells of webhooks, in the order of the keys given, what their attempts of the hours from that of since until now came to, and the
-// attempt that ended last.
+// attempt that ended last, which it looks for in the last hours and then day by day.
 func (p *Postgres) Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error) {
 	list := make([]delivery.WebhookSummary, len(webhooks))
-	keys := make([]int64, len(webhooks))
+	places := make(map[int64]int, len(webhooks))
 	for i, key := range webhooks {
-		list[i].Webhook, keys[i] = key, int64(key)
+		list[i].Webhook, places[int64(key)] = key, i
 	}
-	place := func(webhook uint32) int { return slices.Index(webhooks, webhook) }
-	first, after := hoursOf(since, now)
-	err := p.eachPooled(ctx, pgTotalsOfHooks, func(scan func(...any) error) error {
+	err := p.eachHour(ctx, pgTotalsOfHooks, pgTotalsGrouped, webhooks, since, now, func(scan func(...any) error) error {
 		total, err := scanTotal(scan)
-		if err == nil {
-			list[place(total.Webhook)].Counts = total.HourCounts
+		if place, wanted := places[int64(total.Webhook)]; err == nil && wanted {
+			list[place].Counts = total.HourCounts
 		}
 		return err
-	}, first, after, keys)
-	if err == nil {
-		first, after = hoursOf(now.Add(-lastSeen), now)
-		err = p.eachPooled(ctx, pgLastOfHooks, func(scan func(...any) error) error {
+	})
+	unseen := webhooks
+	for to, span := now, lastSeenFirst; err == nil && len(unseen) > 0 && now.Sub(to) < lastSeen; to, span = to.Add(-span), oneDay {
+		err = p.eachHour(ctx, pgLastOfHooks, pgLastOrdered, unseen, to.Add(-span), to, func(scan func(...any) error) error {
 			var webhook, at, id, state int64
 			last := new(delivery.LastAttempt)
-			if err := scan(&webhook, &at, &id, &state, &last.StatusCode); err != nil || at == 0 {
-				return err
+			err := scan(&webhook, &at, &id, &state, &last.StatusCode)
+			if place, wanted := places[webhook]; err == nil && wanted && at != 0 && list[place].Last == nil {
+				last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
+				list[place].Last = last
 			}
-			last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
-			list[place(uint32(webhook))].Last = last //nolint:gosec // a key
-			return nil
-		}, first, after, keys)
+			return err
+		})
+		unseen = slices.DeleteFunc(slices.Clone(unseen), func(key uint32) bool { return list[places[int64(key)]].Last != nil })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("summaries of webhooks: %w", err)
 	}
 	return list, nil
+}
+
+// eachHour runs a statement about the hours from the one of from until to of some webhooks. It may also tell of others, that lie between them.
+func (p *Postgres) eachHour(ctx context.Context, begin, end string, webhooks []uint32, from, to time.Time, row func(scan func(...any) error) error) error {
+	if len(webhooks) == 0 {
+		return nil
+	}
+	first, after := hoursOf(from, to)
+	least, most := int64(slices.Min(webhooks)), int64(slices.Max(webhooks))
+	if most-least < maxNeighbours*int64(len(webhooks)) {
+		return p.eachPooled(ctx, begin+pgHoursOfNeighbours+end, row, first, after, least, most)
+	}
+	keys := make([]int64, len(webhooks))
+	for i, key := range webhooks {
+		keys[i] = int64(key)
+	}
+	return p.eachPooled(ctx, begin+pgHoursOfWanted+end, row, first, after, keys)
 }
 
 // eachPooled calls row for every row of an answer, outside of transactions.
