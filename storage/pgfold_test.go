@@ -2,8 +2,11 @@ package storage_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,7 +64,7 @@ func (f *folding) happen(node *storage.Postgres, n int) error {
 	var list []delivery.Settlement
 	for i, w := range f.webhooks {
 		s := delivery.Settlement{
-			Delivery: receipts[0].ID + 1 + triggers.ID(i), Tenant: w.Tenant, Webhook: w.Key, Fence: 1, State: delivery.Succeeded, //nolint:gosec // small
+			Delivery: receipts[0].ID + 1 + triggers.ID(i), Tenant: w.Tenant, Webhook: w.Key, Fence: 1, State: delivery.Succeeded,
 			Attempt: &delivery.Attempt{StartedAt: a.AcceptedAt, Total: time.Duration(1+n%2000) * time.Millisecond, StatusCode: 200, Outcome: delivery.Delivered},
 		}
 		if (n+i)%3 == 0 {
@@ -144,7 +147,7 @@ func (f *folding) requireSums() {
 	for i := range hours {
 		sum.Add(&hours[i])
 	}
-	all.Hour, sum.HourCounts.Hour = time.Time{}, time.Time{}
+	all.Hour, sum.Hour = time.Time{}, time.Time{}
 	require.Equal(f, all, sum.HourCounts)
 	require.Equal(f, f.events.Load(), sum.Events)
 	require.Equal(f, f.events.Load()*int64(len(f.webhooks)), sum.Planned)
@@ -224,4 +227,59 @@ func TestFoldsWhenAnHourIsOver(t *testing.T) {
 	f.nodes[0].Exec(t, `UPDATE hour SET slot = 1, hour = hour - 100 WHERE webhook = $1`, int64(f.webhooks[0].Key))
 	f.nodes[0].FoldDue(t)
 	require.EqualValues(t, len(f.sums[f.webhooks[0].Key]), rows(), "long ago")
+}
+
+// However full the tables, and whatever is known of them, counters are read hour by hour: with statistics of a thousand webhooks and six days,
+// PostgreSQL once began with all hours of a webhook.
+func TestFoldedHoursAreReadOneByOne(t *testing.T) {
+	t.Parallel()
+	var plans pgPlans
+	config := storage.Observed(postgresConfig(t, nil), plans.read)
+	store := openPostgres(t, config)
+	t.Cleanup(func() { _ = store.Close() })
+	w := sharedHook(t, store)
+	now := store.Now()
+	_, err := store.Hourly(t.Context(), w.Tenant, w.Key, now.Add(-time.Hour), now)
+	require.NoError(t, err)
+	_, err = store.WebhookTotals(t.Context(), w.Tenant, now.Add(-time.Hour), now)
+	require.NoError(t, err)
+	for _, keys := range [][]uint32{{w.Key}, {w.Key, w.Key + 1000}} {
+		_, err = store.Summaries(t.Context(), keys, now.Add(-time.Hour), now)
+		require.NoError(t, err)
+	}
+	plans.mu.Lock()
+	statements := slices.Collect(maps.Keys(plans.statements))
+	plans.mu.Unlock()
+	store.Script(t, `INSERT INTO webhook SELECT key + n, decode(lpad(to_hex(n), 32, '0'), 'hex'), tenant, revision, name, name_folded, url, url_folded,
+    enabled, ordered, level, owner_id, origin, created_by, updated_by, created_ms, updated_ms, triggers, settings, secrets, version
+  FROM webhook, generate_series(2, 999) AS n;
+INSERT INTO hour SELECT h, tenant, key, 0, 20, 18, 2, 1, 123456, array_fill(1::bigint, ARRAY[15]), h * 3600000::bigint, h, 2, 200
+  FROM webhook, generate_series(1, 144) AS h`)
+	for _, known := range []string{`SELECT`, `ANALYZE`} {
+		store.Script(t, known)
+		explained := 0
+		for _, statement := range statements {
+			if !strings.Contains(statement, "hour = n") {
+				continue
+			}
+			explained++
+			var plan []struct{ Plan planNode }
+			require.NoError(t, json.Unmarshal([]byte(store.Explain(t, statement, func(kind string) string { return sample(kind, now) })), &plan), statement)
+			require.Regexp(t, `^\(\(hour = asked\.n\) AND \(tenant = `, plan[0].Plan.condOf("hour"), statement)
+		}
+		require.Equal(t, 6, explained)
+	}
+}
+
+// condOf is by what a table's index is read.
+func (n *planNode) condOf(table string) string {
+	if n.Relation == table {
+		return n.Cond
+	}
+	for i := range n.Plans {
+		if cond := n.Plans[i].condOf(table); cond != "" {
+			return cond
+		}
+	}
+	return ""
 }

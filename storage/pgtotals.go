@@ -12,12 +12,15 @@ import (
 
 const (
 	pgSumOfHours = `sum(attempts)::bigint, sum(succeeded)::bigint, sum(failed)::bigint, sum(exhausted)::bigint, sum(took_us)::bigint`
-	// pgAskedHours counts the hours from the first to before the last.
+	// pgAskedHours counts the hours from the first to before the last; pgOfHourBegin and -End stand around the tenant whose rows of each
+	// are read. OFFSET 0 keeps PostgreSQL from reading all hours first, as it would where it takes webhooks to be few, or hours many.
 	pgAskedHours  = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
-	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + `
-  JOIN hour ON hour = n AND tenant = ?4 AND webhook = ?3 WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
+	pgOfHourBegin = ` CROSS JOIN LATERAL (SELECT * FROM hour WHERE hour = n AND tenant = `
+	pgOfHourEnd   = ` OFFSET 0) AS hour`
+	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + pgOfHourBegin + `?4 AND webhook = ?3` + pgOfHourEnd + `
+  WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
 	// pgTotalsOfTenant reads what each hour has of the tenant, one row after the other, before it looks which webhooks there still are.
-	pgTotalsOfTenant = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND tenant = ?3
+	pgTotalsOfTenant = `SELECT webhook, ` + pgSumOfHours + ` FROM ` + pgAskedHours + pgOfHourBegin + `?3` + pgOfHourEnd + `
   GROUP BY webhook HAVING (SELECT true FROM webhook WHERE key = hour.webhook) ORDER BY webhook`
 	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM `
 	pgTotalsGrouped = ` GROUP BY webhook`
@@ -25,10 +28,10 @@ const (
 	pgLastOrdered   = ` ORDER BY webhook, last_ms DESC, last_id DESC`
 	// pgHoursOfWanted looks every hour of every webhook wanted up; pgHoursOfNeighbours reads what each hour has of webhooks of their tenants from
 	// the first to the last of them.
-	pgHoursOfWanted = `unnest(?3::bigint[]) AS wanted (key) JOIN webhook AS w ON w.key = wanted.key CROSS JOIN ` + pgAskedHours + `
-  JOIN hour ON hour = n AND hour.tenant = w.tenant AND webhook = w.key`
-	pgHoursOfNeighbours = `(SELECT DISTINCT tenant FROM webhook WHERE key BETWEEN ?3::bigint AND ?4::bigint) AS of_wanted CROSS JOIN ` + pgAskedHours + `
-  JOIN hour ON hour = n AND hour.tenant = of_wanted.tenant AND webhook BETWEEN ?3::bigint AND ?4::bigint`
+	pgHoursOfWanted = `unnest(?3::bigint[]) AS wanted (key) JOIN webhook AS w ON w.key = wanted.key CROSS JOIN ` + pgAskedHours +
+		pgOfHourBegin + `w.tenant AND webhook = w.key` + pgOfHourEnd
+	pgHoursOfNeighbours = `(SELECT DISTINCT tenant AS their FROM webhook WHERE key BETWEEN ?3::bigint AND ?4::bigint) AS tenants CROSS JOIN ` + pgAskedHours +
+		pgOfHourBegin + `their AND webhook BETWEEN ?3::bigint AND ?4::bigint` + pgOfHourEnd
 	pgTenantHours = `SELECT hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, latency
   FROM tenant_hour WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour`
 )
