@@ -339,7 +339,7 @@ func (e noDayError) Error() string { return "no tables of " + suffixOf(int64(e))
 func (p *Postgres) today() int64 { return max(p.lastDay.Load(), p.now().UnixMilli()/dayLength) }
 
 // daySpan is how many numbers a day has.
-const daySpan = int64(dayLength) << triggers.IDSequenceBits
+const daySpan = dayLength << triggers.IDSequenceBits
 
 // drawNumbers begins at the next day when the numbers would lie in two.
 const drawNumbers = `SELECT draw($1, $2, $3, $4, $5)`

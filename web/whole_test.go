@@ -263,7 +263,7 @@ func testWholeGone(t *testing.T, place func(testing.TB) storage.Config) {
 	var off map[string]any
 	require.Eventually(t, func() bool {
 		off = w.call(t, "GET", path, "").json(t)
-		return off["enabled"] == false
+		return off["enabled"] == false && off["health"] != nil // the attempt is settled after the switch
 	}, 10*time.Second, 5*time.Millisecond)
 	require.NotEmpty(t, off["disabledReason"])
 	require.NotEmpty(t, off["disabledReasonCode"])

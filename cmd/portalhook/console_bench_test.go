@@ -89,8 +89,8 @@ func (r *reader) ask(path string, form url.Values) (took float64, page string) {
 // timing is what one page took.
 type timing struct{ first, median, worst, healthz, processor float64 }
 
-// time asks for a page several times, and each time for /healthz before it, since other work may come and go on the machine.
-func (r *reader) time(path string, form url.Values) timing {
+// timed asks for a page several times, and each time for /healthz before it, since other work may come and go on the machine.
+func (r *reader) timed(path string, form url.Values) timing {
 	var t timing
 	t.first, _ = r.ask(path, form)
 	pages, healths := make([]float64, askedTimes), make([]float64, askedTimes)
@@ -141,7 +141,7 @@ func BenchmarkConsole(b *testing.B) {
 	slowest, slow := 0.0, 0
 	for range b.N {
 		for _, page := range pages {
-			t := r.time(page.path, page.form)
+			t := r.timed(page.path, page.form)
 			mark := ""
 			if t.median >= pageTime {
 				mark = "   SLOW"

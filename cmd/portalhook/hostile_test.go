@@ -114,7 +114,7 @@ func testHostileBodies(t *testing.T, startServer starter) {
 		"half an escape":                {asJSON, update + `{"a":"\u12"}}`, 400, refusal{Code: "NOT_JSON"}},
 		"a control character":           {asJSON, update + "{\"a\":\"\x01\"}}", 400, refusal{Code: "NOT_JSON"}},
 		"a NUL behind it":               {asJSON, good + "\x00", 400, refusal{Code: "NOT_JSON"}},
-		"a NUL in the id":               {asJSON, `{"uri":"/items/a\u0000/delete"}`, 400, refusal{Code: "BAD_URI", Field: "uri"}},
+		"a NUL in the id":               {asJSON, `{"uri":"/items/a\u0000/delete"}`, 400, refusal{Code: "NOT_ALLOWED", Field: "uri"}},
 		"a date beyond any number":      {asJSON, `{"uri":"/items/a/delete","when":1e400}`, 400, refusal{Code: "WRONG_TYPE", Field: "when"}},
 		"a date of 400 digits":          {asJSON, `{"uri":"/items/a/delete","when":` + strings.Repeat("9", 400) + `}`, 400, refusal{Code: "OUT_OF_RANGE", Field: "when"}},
 		"a date below zero":             {asJSON, `{"uri":"/items/a/delete","when":-1}`, 400, refusal{Code: "OUT_OF_RANGE", Field: "when"}},

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -14,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"portalhook/storage/postgrestest"
@@ -53,11 +50,17 @@ func BenchmarkScaling(b *testing.B) {
 	var rows []string
 	for _, s := range []shape{
 		{"", 1, 1, 1, 0, false},
-		{storagetest.Postgres, 1, 1, 1, 0, false}, {storagetest.Postgres, 2, 1, 1, 0, false}, {storagetest.Postgres, 4, 1, 1, 0, false},
-		{"", 1, 10, 1, 0, false}, {"", 1, 100, 1, 0, false},
-		{storagetest.Postgres, 2, 10, 1, 0, false}, {storagetest.Postgres, 2, 100, 1, 0, false},
-		{storagetest.Postgres, 2, 1, 1, 1_000, false}, {storagetest.Postgres, 2, 1, 1, 10_000, false},
-		{storagetest.Postgres, 2, 1, 100, 0, false}, {storagetest.Postgres, 2, 1, 1_000, 0, false},
+		{storagetest.Postgres, 1, 1, 1, 0, false},
+		{storagetest.Postgres, 2, 1, 1, 0, false},
+		{storagetest.Postgres, 4, 1, 1, 0, false},
+		{"", 1, 10, 1, 0, false},
+		{"", 1, 100, 1, 0, false},
+		{storagetest.Postgres, 2, 10, 1, 0, false},
+		{storagetest.Postgres, 2, 100, 1, 0, false},
+		{storagetest.Postgres, 2, 1, 1, 1_000, false},
+		{storagetest.Postgres, 2, 1, 1, 10_000, false},
+		{storagetest.Postgres, 2, 1, 100, 0, false},
+		{storagetest.Postgres, 2, 1, 1_000, 0, false},
 		{storagetest.Postgres, 2, 1, 1, 0, true},
 	} {
 		b.Run(s.String(), func(b *testing.B) { rows = append(rows, s.row(measureScaling(b, s))) })
@@ -120,12 +123,12 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 	b.Helper()
 	plain := []entrance{{startPlainReceiver(b), ""}}
 	receiver := newArrivals(b)
-	var database *databaseUnderLoad
+	var database *postgrestest.Measured
 	first := &process{key: processKey, store: filepath.Join(b.TempDir(), "portalhook.db"), listen: "127.0.0.1:0"}
 	b.Cleanup(first.kill)
 	if s.store == storagetest.Postgres {
-		database = startDatabaseUnderLoad(b)
-		first.database = database.url
+		database = postgrestest.Measure(b)
+		first.database = database.URL
 	}
 	first.start(b)
 	nodes := []*process{first}
@@ -137,9 +140,9 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 	events, conns := *scalingDeliveries/s.fanOut, *throughputConns*s.nodes
 	post(b, to, max(events/10, len(to)), conns, http.StatusAccepted)
 	awaitNoneOpen(b, first)
-	database.forget(b)
+	database.Forget(b)
 	if s.dump {
-		database.hold(b)
+		database.Hold(b)
 	}
 
 	figures := make(map[string][]float64)
@@ -150,13 +153,13 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 		raw := float64(*scalingDeliveries) / time.Since(start).Seconds()
 
 		arrived, spent := receiver.count.Load(), cpuOf(b, nodes)
-		work := database.now(b)
+		work := database.Work(b)
 		start = time.Now()
 		post(b, to, events, conns, http.StatusAccepted)
 		awaitNoneOpen(b, first)
 		took := time.Since(start).Seconds()
 		require.EqualValues(b, events*s.fanOut, receiver.count.Load()-arrived, "every delivery arrives once")
-		did := database.now(b).minus(work)
+		did := database.Work(b).Since(work)
 		spent = cpuOf(b, nodes) - spent
 		n, note := float64(events), func(name string, value float64) { figures[name] = append(figures[name], value) }
 		note("events/s", n/took)
@@ -167,15 +170,15 @@ func measureScaling(b *testing.B, s shape) map[string]float64 {
 		if database == nil {
 			continue
 		}
-		note("pg-cpu-µs/event", did.cpu/n*1e6)
-		note("pg-share", did.cpu/(did.cpu+spent))
-		note("statements/event", did.statements/n)
-		note("commits/event", did.commits/n)
-		note("wal-B/event", did.wal/n)
-		note("disk-B/event", did.size/n)
-		rounds = append(rounds, fmt.Sprintf("%.0f events/s: PostgreSQL %.0f µs and %.2f statements each", n/took, did.cpu/n*1e6, did.statements/n))
+		note("pg-cpu-µs/event", did.CPU/n*1e6)
+		note("pg-share", did.CPU/(did.CPU+spent))
+		note("statements/event", did.Statements/n)
+		note("commits/event", did.Commits/n)
+		note("wal-B/event", did.WAL/n)
+		note("disk-B/event", did.Size/n)
+		rounds = append(rounds, fmt.Sprintf("%.0f events/s: PostgreSQL %.0f µs and %.2f statements each", n/took, did.CPU/n*1e6, did.Statements/n))
 	}
-	b.Log(strings.Join(append(rounds, database.list(b, *scalingStatements)...), "\n"))
+	b.Log(strings.Join(append(rounds, database.Slowest(b, *scalingStatements)...), "\n"))
 	if s.fanOut == 1 {
 		p50, p99 := steady(b, first, to, receiver)
 		figures["arrival-p50-ms"], figures["arrival-p99-ms"] = []float64{p50}, []float64{p99}
@@ -221,9 +224,11 @@ func populate(b *testing.B, s shape, nodes []*process, receiver string) []entran
 	for s.tenants == 1 && len(to) < len(nodes) {
 		to = append(to, nodes[len(to)].entrance())
 	}
+	client := new(http.Client)
+	defer client.CloseIdleConnections()
 	for _, e := range to[max(0, len(to)-len(nodes)):] { // the newest is known everywhere
 		require.Eventually(b, func() bool {
-			return postOne(http.DefaultClient, e, throughputEvent(0), http.StatusAccepted) == nil
+			return postOne(client, e, throughputEvent(0), http.StatusAccepted) == nil
 		}, time.Minute, 10*time.Millisecond)
 	}
 	awaitNoneOpen(b, first)
@@ -234,119 +239,6 @@ func cpuOf(b *testing.B, nodes []*process) (seconds float64) {
 	b.Helper()
 	for _, node := range nodes {
 		seconds += node.cpu(b)
-	}
-	return seconds
-}
-
-// databaseUnderLoad is a PostgreSQL that counts what it is asked. A nil one is SQLite, which counts nothing.
-type databaseUnderLoad struct {
-	url  string
-	pid  int
-	conn *pgx.Conn
-}
-
-func startDatabaseUnderLoad(b *testing.B) *databaseUnderLoad {
-	b.Helper()
-	server, err := postgrestest.Start(b.Context(), postgrestest.Options{Settings: []string{
-		"fsync=on", "full_page_writes=on", "shared_buffers=1GB", "max_wal_size=4GB", "shared_preload_libraries=pg_stat_statements",
-	}})
-	if errors.Is(err, postgrestest.ErrMissing) {
-		b.Skip(err)
-	}
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, server.Stop()) })
-	url := server.Socket("postgres")
-	conn, err := pgx.Connect(b.Context(), url)
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
-	_, err = conn.Exec(b.Context(), "CREATE EXTENSION pg_stat_statements")
-	require.NoError(b, err)
-	return &databaseUnderLoad{url, server.PID(), conn}
-}
-
-// databaseWork is what a PostgreSQL has done since it was started.
-type databaseWork struct{ cpu, statements, commits, wal, size float64 }
-
-func (d *databaseUnderLoad) now(b *testing.B) (w databaseWork) {
-	b.Helper()
-	if d == nil {
-		return w
-	}
-	// Its own counters of a transaction are told after it, a second late at most where a connection has gone idle.
-	err := d.conn.QueryRow(b.Context(), `SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE toplevel)::float8,
-    (SELECT sum(xact_commit) FROM pg_stat_database)::float8, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, pg_database_size(current_database())::float8`).Scan(&w.statements, &w.commits, &w.wal, &w.size)
-	require.NoError(b, err)
-	w.cpu = cpuOfFamily(b, d.pid)
-	return w
-}
-
-// hold begins a transaction that sees the database as it is now, and stays until the end of the run.
-func (d *databaseUnderLoad) hold(b *testing.B) {
-	b.Helper()
-	conn, err := pgx.Connect(b.Context(), d.url)
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
-	_, err = conn.Exec(b.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM event LIMIT 1")
-	require.NoError(b, err)
-}
-
-// forget begins the statements' counters anew.
-func (d *databaseUnderLoad) forget(b *testing.B) {
-	b.Helper()
-	if d != nil {
-		_, err := d.conn.Exec(b.Context(), "SELECT pg_stat_statements_reset()")
-		require.NoError(b, err)
-	}
-}
-
-// list gives the statements that took most of the time since they were forgotten.
-func (d *databaseUnderLoad) list(b *testing.B, n int) (lines []string) {
-	b.Helper()
-	if d == nil || n == 0 {
-		return nil
-	}
-	rows, err := d.conn.Query(b.Context(), `SELECT calls, rows, total_exec_time + total_plan_time, left(regexp_replace(query, '\s+', ' ', 'g'), 150)
-    FROM pg_stat_statements ORDER BY 3 DESC LIMIT $1`, n)
-	require.NoError(b, err)
-	var calls, touched int64
-	var ms float64
-	var text string
-	_, err = pgx.ForEachRow(rows, []any{&calls, &touched, &ms, &text}, func() error {
-		lines = append(lines, fmt.Sprintf("%8d calls %8d rows %9.0f ms  %s", calls, touched, ms, text))
-		return nil
-	})
-	require.NoError(b, err)
-	return lines
-}
-
-func (w databaseWork) minus(v databaseWork) databaseWork {
-	return databaseWork{w.cpu - v.cpu, w.statements - v.statements, w.commits - v.commits, w.wal - v.wal, w.size - v.size}
-}
-
-// cpuOfFamily is the processor time, in seconds, of a process and of its children, those that have ended included.
-func cpuOfFamily(b *testing.B, parent int) (seconds float64) {
-	b.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	require.NoError(b, err)
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		const ppid, utime, cutime, ticksPerSecond = 1, 11, 13, 100
-		own, times := filepath.Base(filepath.Dir(path)) == strconv.Itoa(parent), fields[utime:utime+2]
-		if own {
-			times = fields[utime : cutime+2]
-		} else if fields[ppid] != strconv.Itoa(parent) {
-			continue
-		}
-		for _, time := range times {
-			ticks, err := strconv.ParseFloat(time, 64)
-			require.NoError(b, err)
-			seconds += ticks / ticksPerSecond
-		}
 	}
 	return seconds
 }

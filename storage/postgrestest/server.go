@@ -165,9 +165,6 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 }
 
-// PID is the number of its process, whose children do the work.
-func (s *Server) PID() int { return s.process.Pid }
-
 // End ends the server, at once as a crash does, or in order, when transactions under way have been broken off; its files stay.
 func (s *Server) End(atOnce bool) error {
 	signal := syscall.SIGINT

@@ -31,12 +31,16 @@ var ofOne = map[string][]string{
 	"it is about several nodes, which SQLite has not": {
 		"storage TestCase09DeadNodeIsTakenOver", "storage TestCase19SameEventOnAllNodes", "storage TestNodeThatVanished", "storage TestNodesHearOfChanges",
 		"storage TestNodesMigrateTogether", "storage TestNodesShareKeys", "storage TestNodesShareTheWork", "storage TestNodesShiftOnce",
-		"cmd/portalhook TestCase09NodesCarryOn",
+		"storage TestCommitsWithoutAnAnswer", "storage TestFailuresOfAllNodesCount", "storage TestNoSaveIsLost", "storage TestNodeJoinsAnewOnce",
+		"storage TestNodesAreCounted", "storage TestRateLimitOfOneWebhookOnly", "storage TestRateLimitOverNodes", "storage TestSilentDatabase",
+		"cmd/portalhook TestCase09NodesCarryOn", "cmd/portalhook TestEveryNodeAnswersAlike",
 	},
-	"it is about what PostgreSQL does not take, and SQLite does": {"storage TestPostgresKeepsAnyText"},
+	"built-in receivers are in memory where there is one node, and are held to the same suite there": {"storage TestReceiversOnPostgres"},
+	"it is about what PostgreSQL does not take, and SQLite does":                                     {"storage TestPostgresKeepsAnyText"},
 	"it goes from one database to the other": {
 		"storage TestTransferFindsWhatDiffers", "storage TestTransferKeepsEveryRow", "storage TestTransferRefuses", "storage TestTransferResumes",
-		"storage TestTransferToSQLiteFindsWhatDiffers", "cmd/portalhook TestMigrationKeepsEveryAnswer",
+		"storage TestTransferToSQLiteFindsWhatDiffers", "storage TestTransferredStoreDoesAsTheQueueInMemory",
+		"cmd/portalhook TestMigrationGoesOn", "cmd/portalhook TestMigrationKeepsEveryAnswer",
 	},
 	"it is about commands, signals, logs and settings, and no answer of the store counts": {
 		"cmd/portalhook TestScript", "cmd/portalhook TestSecondSignalEndsAtOnce", "cmd/portalhook TestReceiversDoNotWriteTheLog",
