@@ -37,6 +37,7 @@ const (
 	lockTransfer  = 8  // held for sharing by a node that joins, alone by a transfer as long as it lasts
 	lockReceivers = 9  // one node makes a built-in receiver
 	lockDrawing   = 10 // one draws numbers
+	lockFolding   = 11 // one node folds counters
 )
 
 // rowQuerier reads one row: a pool, or a transaction.

@@ -16,10 +16,13 @@ import (
 )
 
 const (
+	// pgFindIdentities looks each up by its whole key. Without OFFSET 0, and without statistics of a day that has just begun, PostgreSQL would read all
+	// of the day for each batch.
 	pgFindIdentities = `SELECT i.tenant, i.job, i.name, i.source, event, digest, matched
   FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[]) AS wanted (tenant, job, name, source)
   CROSS JOIN unnest($5::bigint[]) AS days (day)
-  JOIN identity AS i ON i.day = days.day AND i.tenant = wanted.tenant AND i.job = wanted.job AND i.name = wanted.name AND i.source = wanted.source`
+  CROSS JOIN LATERAL (SELECT * FROM identity WHERE identity.day = days.day AND identity.tenant = wanted.tenant AND identity.job = wanted.job
+    AND identity.name = wanted.name AND identity.source = wanted.source OFFSET 0) AS i`
 	pgInsertIdentities = `INSERT INTO identity (day, tenant, job, name, source, event, digest, matched)
   SELECT $1, * FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bytea[], $8::bigint[])`
 	pgInsertEvents = `INSERT INTO event (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, body, matches, heard_by)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,21 @@ func (p *Postgres) Seal(t *testing.T) {
 		sealed, err = p.sealOnce(t.Context(), 1)
 		require.NoError(t, err)
 	}
+}
+
+// Fold adds up what several writers have counted, also in hours that are not over.
+func (p *Postgres) Fold(t *testing.T) {
+	t.Helper()
+	over := p.now().Add(time.Hour).Unix()/3600 + 1
+	next, err := p.foldHours(t.Context(), 0, over)
+	require.NoError(t, err)
+	require.Equal(t, over, next)
+}
+
+// FoldDue does at once what a node does every few seconds.
+func (p *Postgres) FoldDue(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.foldDue(t.Context()))
 }
 
 // Exec does to the tables what no method does.

@@ -153,7 +153,7 @@ func (p *pgPlans) requireNoScan(t *testing.T) {
 	require.Empty(t, unused, "these were not seen, or need no excuse")
 }
 
-// sealingPostgres is a store that writes a segment of its search index every few calls.
+// sealingPostgres is a store that writes a segment of its search index every few calls, and folds its counters.
 type sealingPostgres struct {
 	*storage.Postgres
 	t     *testing.T
@@ -164,6 +164,7 @@ func (s *sealingPostgres) Enqueue(ctx context.Context, batch []delivery.Acceptan
 	receipts, err := s.Postgres.Enqueue(ctx, batch)
 	if s.calls++; s.calls%7 == 0 {
 		s.Seal(s.t)
+		s.Fold(s.t)
 	}
 	return receipts, err
 }

@@ -49,6 +49,7 @@ type Postgres struct {
 	accepting   chan *enqueueRequest
 	turns       sharedTurns
 	opened      openCount
+	folds       folds
 
 	closing chan struct{} // closed when Close begins
 	gate    sync.RWMutex  // held for reading while a call uses the pools
@@ -141,6 +142,7 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	}
 	p.running.Go(p.keepAlive)
 	p.running.Go(func() { p.repeat(p.sealDue) }) // apart: whoever reads many events must not be taken for dead
+	p.running.Go(func() { p.repeat(p.foldDue) })
 	p.running.Go(p.dispelDoubts)
 	asking, err := pgxpool.ParseConfig(config.URL)
 	if err != nil {

@@ -252,9 +252,11 @@ CREATE INDEX audit_action ON audit (tenant, action, id);
 CREATE INDEX audit_object ON audit (tenant, object, id);
 CREATE INDEX audit_object_id ON audit (tenant, object, object_id, id);
 
--- Counters by the hour, a row for each writer that has counted in it. The hour comes first, so that what is written now lies together.
+-- Counters by the hour, a row for each writer that has counted in it. When the hour is over they are added up in the one of no writer, 0.
+-- The hour comes first, so that what is written now lies together, and the tenant second, so that its webhooks' rows do.
 CREATE TABLE hour (
   hour        bigint NOT NULL, -- since 1970
+  tenant      bigint NOT NULL, -- 0: of a webhook that was gone before the rows came from another database
   webhook     bigint NOT NULL,
   slot        bigint NOT NULL,
   attempts    bigint NOT NULL,
@@ -267,8 +269,8 @@ CREATE TABLE hour (
   last_id     bigint NOT NULL,   -- of its delivery
   last_state  bigint NOT NULL,
   last_status bigint NOT NULL,
-  PRIMARY KEY (hour, webhook, slot)
-) WITH (fillfactor = 70);
+  PRIMARY KEY (hour, tenant, webhook, slot)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE tenant_hour (
   tenant    bigint NOT NULL,
