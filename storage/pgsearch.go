@@ -135,7 +135,7 @@ func (p *Postgres) heardBetween(ctx context.Context, tx querier, events []indexe
 // transactions that have drawn numbers up to then: nothing comes later that belongs into a segment.
 func (p *Postgres) sealDue(ctx context.Context) error {
 	for p.Leads() {
-		sealed, err := p.sealOnce(ctx, sealEntries)
+		sealed, err := p.sealOnce(ctx, pgSealEntries)
 		if err != nil || !sealed {
 			return err
 		}
@@ -167,7 +167,7 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 			return err
 		}
 		// One more shows that the last number's are whole.
-		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to), sealEntries+1)
+		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to), pgSealEntries+1)
 		return err
 	})
 	if err != nil || len(entries) == 0 {
@@ -179,7 +179,7 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 	} else if len(entries) < least && day >= p.today() {
 		return false, nil
 	}
-	entries = cutBetweenEvents(entries, sealEntries)
+	entries = cutBetweenEvents(entries, pgSealEntries)
 	err = p.plain(ctx, func(tx pgStatements) error { return tx.writeSegment(entries) })
 	if errors.Is(err, errPassedOver) {
 		return false, nil
@@ -189,6 +189,10 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 	}
 	return true, nil
 }
+
+// pgSealEntries is how many entries a segment has, of about 4,000 events: what is in none is read again for every question, so that it is less than what SQLite's
+// writer has in memory.
+const pgSealEntries = sealEntries / 4
 
 // entriesOfEvent is how many entries an event has, with its deliveries, at least.
 const entriesOfEvent = 3
