@@ -12,6 +12,11 @@ EVENTS           ?= 20000
 ROUNDS           ?= 3
 SIZES            ?= 1k,100k,1M
 ROWS             ?= 10000000
+WEBHOOKS         ?= 1000
+DELIVERIES       ?= 1000000
+STORE            ?= sqlite
+# Many tests wait for a database or a receiver, so that more of a package may run than there are cores.
+PARALLEL         ?= 4
 
 .PHONY: help
 help: ## list the targets
@@ -35,11 +40,7 @@ test: browser postgres ## every test, on both databases
 	  echo 'LEFT OUT: the CloudEvents SDK, the Qlik clients, the verifiers of signatures in JavaScript, the console judged by axe-core (no npm here, or its registry does not answer)'
 	@command -v python3 >/dev/null || echo 'LEFT OUT: the requests of the ArcGIS API for Python (no python3 here)'
 	@command -v systemd-analyze >/dev/null || echo 'LEFT OUT: the systemd unit judged by systemd (no systemd-analyze here)'
-	go vet ./...
-	go test -count=1 -timeout 30m ./...
-	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || exit 0; \
-	  echo 'the same of servers on PostgreSQL'; \
-	  PORTALHOOK_TEST_STORE=postgres go test -count=1 -timeout 30m -skip 'Console|Screenshots' ./cmd/portalhook
+	go test -count=1 -timeout 30m -parallel $(PARALLEL) ./...
 
 # PostgreSQL is tested on a server of the tests' own: Debian's package, where it may be installed. Debian starts a server with it, which nobody needs.
 .PHONY: postgres
@@ -65,7 +66,7 @@ screenshots: browser ## pictures of every page of the console into ./screenshots
 
 .PHONY: race
 race: ## every test under the race detector, the slow properties shortened
-	go test -count=1 -race -short -timeout 30m ./...
+	go test -count=1 -race -short -timeout 30m -parallel $(PARALLEL) ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## the linter, import layers included
@@ -92,32 +93,44 @@ bench-throughput: ## events a second through the whole way beside plain HTTP
 bench-rows: ## the schema with ROWS rows of history
 	go test -run '^$$' -bench TenMillion -benchtime 1x -timeout 60m ./storage -storage.rows $(ROWS)
 
+.PHONY: bench-scaling
+bench-scaling: postgres ## what an event costs whom with 1, 2 and 4 nodes on one PostgreSQL, written into docs/scaling.md
+	go test -count=1 -run '^$$' -bench Scaling -benchtime 1x -timeout 60m ./cmd/portalhook -scaling.rounds $(ROUNDS) -scaling.report $(CURDIR)/docs/scaling.md
+
+.PHONY: bench-console
+bench-console: ## every page of the console at WEBHOOKS and DELIVERIES, beside /healthz (STORE=postgres)
+	go test -count=1 -run '^$$' -bench 'BenchmarkConsole$$' -benchtime 1x -timeout 60m ./cmd/portalhook \
+	  -console.store $(STORE) -console.webhooks $(WEBHOOKS) -console.deliveries $(DELIVERIES)
+
 # Each package's targets are built once, and run one to a core, or one on all cores when there is one only. What they find worth keeping
-# goes to the go command's cache, what is a fault to testdata/fuzz. On a busy machine the time may be over in the middle of a call, which the
-# testing package takes for a failure (context deadline exceeded): it is none.
+# goes to the go command's cache, what is a fault to testdata/fuzz, and is shown. On a busy machine the time may be over in the middle of a call, which
+# the testing package takes for a failure (context deadline exceeded): it is none. All targets are run, whichever fails.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME; an hour of one: make fuzz FUZZTIME=1h FUZZ=FuzzMatch
 	@set -e -o pipefail; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; cores=$$(nproc); \
-	for dir in $$(go list -f '{{.Dir}}' ./...); do \
-	  grep -Eqs '^func ($(FUZZ))\(f' $$dir/*_test.go || continue; \
-	  program=$$built/$$(go list $$dir | tr / .); go test -c -fuzz=. -o $$program $$dir; \
-	  grep -Ehos '^func ($(FUZZ))\(f' $$dir/*_test.go | sed -E "s|^func (.*)\(f|$$dir $$program \1|" >>$$built/targets; \
-	done; \
+	go list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir path; do \
+	  grep -Ehos '^func ($(FUZZ))\(f' $$dir/*_test.go | sed -E "s|^func (.*)\(f|$$dir $$built/$${path//\//.} \1|" || true; \
+	done >$$built/targets; \
 	test -s $$built/targets || { echo 'no fuzz target is called $(FUZZ)'; exit 1; }; \
+	cut -d ' ' -f 1,2 $$built/targets | uniq | xargs -P $$cores -L 1 bash -c 'go test -c -fuzz=. -o $$1 $$0'; \
 	each=1; if [ $$(wc -l <$$built/targets) = 1 ]; then each=$$cores; fi; \
 	export each cache=$$(go env GOCACHE)/fuzz; \
-	xargs -P $$cores -L 1 bash -c 'cd $$0 && log=$$1.$$2.log && if $$1 -test.run "^$$" -test.fuzz "^$$2$$" -test.fuzztime $(FUZZTIME) \
+	xargs -P $$cores -L 1 bash -c 'cd $$0; log=$$1.$$2.log; name="$$(basename $$1) $$2"; \
+	  if $$1 -test.run "^$$" -test.fuzz "^$$2$$" -test.fuzztime $(FUZZTIME) \
 	    -test.fuzzminimizetime 100x -test.parallel $$each -test.fuzzcachedir $$cache/$$(basename $$1) >$$log 2>&1 || \
 	    { grep -qx " *context deadline exceeded" $$log && ! grep -Eq "Failing input|failure while|panic" $$log; }; \
-	  then echo "$$(basename $$1) $$2: $$(grep execs: $$log | tail -n 1)"; else echo "$$(basename $$1) $$2 FAILED"; cat $$log; exit 255; fi' <$$built/targets
+	  then echo "$$name: $$(grep elapsed: $$log | tail -n 1)"; exit; fi; \
+	  echo "$$name FAILED" | tee -a $$(dirname $$1)/failed; cat $$log; \
+	  for input in $$(sed -n "s/.*Failing input written to //p" $$log); do echo "$$input:"; cat $$input; done; exit 1' <$$built/targets || \
+	  { cat $$built/failed; exit 1; }
 
 .PHONY: torture
-torture: ## the server through every fault: killed, stopped, starved, misled; every acknowledged event accounted for (TORTURE="-run kill", "-long")
-	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) $(value TORTURE)
+torture: ## the server through every fault: killed, stopped, starved, misled; every acknowledged event accounted for (TORTURE="-run kill", "-long"; STORE=postgres: three nodes)
+	go run ./cmd/torture -store $(STORE) -kills $(KILLS) -events $(EVENTS) $(value TORTURE)
 
 .PHONY: reliability
 reliability: ## the same, written into docs/reliability.md
-	go run ./cmd/torture -kills $(KILLS) -events $(EVENTS) -report docs/reliability.md
+	go run ./cmd/torture -store $(STORE) -kills $(KILLS) -events $(EVENTS) -report docs/reliability.md
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format

@@ -37,13 +37,14 @@ type Shifter interface {
 	ShiftDue(ctx context.Context, by time.Duration) error
 }
 
-// nudge wakes the claim loop.
-func (d *Dispatcher) nudge() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+// Sharing is what a Queue may also be: one of which others claim too, called nodes. Then Claim keeps each webhook's RateLimit itself, over all of
+// them, and a webhook that has one is not handed back leased by Enqueue; concurrency is divided by the number of nodes.
+type Sharing interface {
+	Nodes() int // that are alive, this one included, as far as is known
 }
+
+// nudge wakes the claim loop.
+func (d *Dispatcher) nudge() { d.wake.give() }
 
 // claimLoop fetches stored work while there is room for it: retries, what found no place when it was accepted, what an earlier run left.
 func (d *Dispatcher) claimLoop() {
@@ -131,6 +132,9 @@ func (d *Dispatcher) beginPass() *offer {
 	defer d.mu.Unlock()
 	if d.stopping {
 		return nil
+	}
+	if d.sharing != nil {
+		d.shares.nodes = d.sharing.Nodes()
 	}
 	d.pass.starved = d.shares.fuller(1, 1)
 	if d.pass.starved {

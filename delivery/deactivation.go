@@ -16,7 +16,7 @@ const judgePause = time.Second
 type failures struct {
 	mu    sync.Mutex
 	noted map[*entry]failure
-	wake  chan struct{}
+	wake  nudge
 }
 
 // failure is what is to be judged of a webhook.
@@ -39,10 +39,7 @@ func (f *failures) note(e *entry, one failure) {
 		}
 	}
 	f.noted[e] = one
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	f.wake.give()
 }
 
 func (f *failures) take() map[*entry]failure {
@@ -198,4 +195,10 @@ func (d *Dispatcher) gone(j *job, w *triggers.Webhook) {
 		}
 		return goneCode, goneReason, nil
 	})
+}
+
+// policyOf is the rule by which a webhook is switched off; nil is the standard one.
+func (d *Directory) policyOf(w *triggers.Webhook) *triggers.DeactivationPolicy {
+	tenant := d.Tenant(w.Tenant)
+	return tenant.PolicyFor(w)
 }

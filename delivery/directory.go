@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -212,7 +213,7 @@ func (d *Directory) Create(ctx context.Context, w *triggers.Webhook) error {
 }
 
 // Update changes a webhook and returns it as it is then. Change is given a copy whose slices it must replace rather than write
-// into; an error of its own is returned as it is, and nothing has changed. The next event hears the change, and work that was held
+// into, more than once where others save the webhook at the same time; an error of its own is returned as it is, and nothing has changed. The next event hears the change, and work that was held
 // while the webhook was off goes on when it is on. It is triggers.ErrNotFound when there is no such webhook. In the audit the change is
 // the one that ctx carries, or else the server's own.
 func (d *Directory) Update(
@@ -234,11 +235,26 @@ func (d *Directory) update(
 	lock := d.lockOf(id)
 	lock.Lock()
 	defer lock.Unlock()
-	if d.version != 0 { // somebody else may have changed it a moment ago
+	if d.version == 0 {
+		return d.updateOnce(ctx, tenant, id, announce, change)
+	}
+	for replay := 0; ; replay++ {
+		// Somebody else may have changed it a moment ago, or do so before this change is stored.
 		if err := d.refresh(ctx, WebhookName{tenant, id}); err != nil {
 			return nil, err
 		}
+		w, err := d.updateOnce(ctx, tenant, id, announce, change)
+		if !errors.Is(err, ErrOutdated) || replay == maxReplays {
+			return w, err
+		}
 	}
+}
+
+// updateOnce is update of the version that the Directory has. The webhook's lock is held.
+func (d *Directory) updateOnce(
+	ctx context.Context, tenant uint32, id triggers.WebhookID, announce func(before, after *triggers.Webhook) *Notice,
+	change func(*triggers.Webhook) error,
+) (*triggers.Webhook, error) {
 	e, err := d.find(tenant, id)
 	if err != nil {
 		return nil, err
@@ -255,6 +271,9 @@ func (d *Directory) update(
 		w.EnabledReason, w.EnabledAt = "", time.Time{}
 	}
 	ctx = Announcing(d.own.Own(ctx, before, &w), announce(before, &w))
+	if d.version != 0 {
+		ctx = replacing(ctx, before)
+	}
 	if err := d.store.UpdateWebhook(ctx, &w, d.limits); err != nil {
 		return nil, err
 	}
@@ -361,12 +380,6 @@ func (d *Directory) find(tenant uint32, id triggers.WebhookID) (*entry, error) {
 
 func (d *Directory) lockOf(id triggers.WebhookID) *sync.Mutex {
 	return &d.saving[int(id[15])%len(d.saving)]
-}
-
-// policyOf is the rule by which a webhook is switched off; nil is the standard one.
-func (d *Directory) policyOf(w *triggers.Webhook) *triggers.DeactivationPolicy {
-	tenant := d.Tenant(w.Tenant)
-	return tenant.PolicyFor(w)
 }
 
 // targetOf is what attempts for the entry's present webhook need.

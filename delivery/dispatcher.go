@@ -53,6 +53,8 @@ type Config struct {
 	ProbeAfter time.Duration
 	// Leads reports whether what is done once for all servers of a store is done here: probes and repeated challenges. Nil: always.
 	Leads func() bool
+	// Others has the tail tell what happens on other nodes, too: their Dispatchers' HearOther is to be called with what is told here. Nil: there are none.
+	Others Others
 }
 
 // Dispatcher accepts events and carries their deliveries. One of them is the whole of this package at work: Start it once, feed it by
@@ -70,8 +72,8 @@ type Dispatcher struct {
 	metrics   *metrics
 	log       *slog.Logger
 	settler   *settler
-	notices   chan struct{} // nudges the loop that tells them
-	probes    chan struct{} // nudges the loop that sends them
+	notices   nudge // to tell those that are stored
+	probes    nudge // to look which are due
 	failures  failures
 	intervals intervals
 
@@ -79,7 +81,7 @@ type Dispatcher struct {
 	sending    context.Context //nolint:containedctx // it is the life of the sends, not of a call
 	stopSends  context.CancelCauseFunc
 	stop       chan struct{} // closed when a shutdown begins
-	wake       chan struct{} // nudges the claim loop; one that is lost costs a poll
+	wake       nudge         // to claim; one that is lost costs a poll
 	diskFull   atomic.Bool
 	room       room
 	background sync.WaitGroup // the claim loop, the intervals', the notices', the judge, the challenges', the probes' and the disk's watch
@@ -89,9 +91,11 @@ type Dispatcher struct {
 	resends    chan struct{}
 	trials     *trials
 	tail       Tail
+	relay      *relay // nil: there are no other nodes
 	catalog    *triggers.Catalog
 	probeAfter time.Duration
 	leads      func() bool
+	sharing    Sharing // nil: nobody else claims
 
 	mu                sync.Mutex
 	shares            shares
@@ -115,13 +119,13 @@ func New(config Config) *Dispatcher {
 		probeAfter: config.ProbeAfter,
 		log:        config.Logger,
 		stop:       make(chan struct{}),
-		wake:       make(chan struct{}, 1),
+		wake:       newNudge(),
 		resends:    make(chan struct{}, maxResends),
 		trials:     newTrials(),
-		notices:    make(chan struct{}, 1),
-		probes:     make(chan struct{}, 1),
-		failures:   failures{wake: make(chan struct{}, 1)},
-		intervals:  intervals{wake: make(chan struct{}, 1), ends: make(map[int64]int)},
+		notices:    newNudge(),
+		probes:     newNudge(),
+		failures:   failures{wake: newNudge()},
+		intervals:  intervals{wake: newNudge(), ends: make(map[int64]int)},
 		shares:     shares{limits: config.Limits.withDefaults()},
 	}
 	if d.maxOpen <= 0 {
@@ -152,11 +156,15 @@ func New(config Config) *Dispatcher {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
+	d.sharing, d.shares.claimed = config.Queue.(Sharing)
 	d.sender = sender{transport: config.Transport, inside: config.Inside, userAgent: agent, clock: d.clock}
 	d.sending, d.stopSends = context.WithCancelCause(context.Background())
 	d.metrics = newMetrics(config.Registerer, d)
 	d.room.clock = d.clock
 	d.settler = newSettler(d.queue, d.metrics, d.log, &d.room, d.clock)
+	if config.Others != nil {
+		d.relay = newRelay(config.Others, &d.tail, d.catalog, d.clock.Steady)
+	}
 	d.scratch.New = func() any { return new(plan) }
 	d.directory.announce = d.announce
 	d.directory.changed = d.webhookChanged
@@ -172,10 +180,13 @@ func (d *Dispatcher) Start() {
 	d.settler.start()
 	d.background.Go(d.claimLoop)
 	d.background.Go(d.intervalLoop)
-	d.background.Go(d.tellLoop)
+	d.background.Go(func() { d.notices.loop(d.stop, d.tell) })
 	d.background.Go(d.judgeLoop)
 	d.background.Go(d.challengeLoop)
-	d.background.Go(d.probeLoop)
+	d.background.Go(func() { d.probes.loop(d.stop, d.probeDue) })
+	if d.relay != nil {
+		d.background.Go(d.relayLoop)
+	}
 	if d.gauge != nil {
 		d.background.Go(d.watchDisk)
 	}

@@ -29,6 +29,26 @@ type SharedStore interface {
 	ChangesSince(ctx context.Context, version int64) (Changes, error)
 }
 
+// ErrOutdated says that a webhook was saved elsewhere since what UpdateWebhook was to replace was read.
+var ErrOutdated = errors.New("saved elsewhere meanwhile")
+
+// maxReplays is how often a change is made anew of what others have saved meanwhile. Each time somebody's save has succeeded.
+const maxReplays = 100
+
+type replacedKey struct{}
+
+// replacing gives a context under which UpdateWebhook of a store that others change replaces this version of a webhook, or fails with ErrOutdated. It
+// travels there as a Change does.
+func replacing(ctx context.Context, before *triggers.Webhook) context.Context {
+	return context.WithValue(ctx, replacedKey{}, before)
+}
+
+// ReplacedIn is the version that a context says is to be replaced; nil when any may be.
+func ReplacedIn(ctx context.Context) *triggers.Webhook {
+	before, _ := ctx.Value(replacedKey{}).(*triggers.Webhook)
+	return before
+}
+
 // Version is the store's as of which the Directory holds everything, 0 when nobody else changes the store. Later changes are to be told to Follow.
 func (d *Directory) Version() int64 { return d.version }
 

@@ -16,7 +16,7 @@ const replans = 3
 // intervals knows the ends for which scheduled webhooks collect events, so that each is closed at its time, and not before the batches that were
 // planned for it are stored.
 type intervals struct {
-	wake chan struct{}
+	wake nudge
 
 	mu     sync.Mutex
 	ends   map[int64]int // in milliseconds since 1970, to the number of members on their way to the store
@@ -49,7 +49,7 @@ func (v *intervals) enter(planned []Planned, late bool) bool {
 		}
 	}
 	if fresh {
-		v.nudge()
+		v.wake.give()
 	}
 	return true
 }
@@ -62,16 +62,9 @@ func (v *intervals) leave(planned []Planned) {
 		if end := planned[i].Interval; !end.IsZero() {
 			v.ends[end.UnixMilli()]--
 			if v.ends[end.UnixMilli()] == 0 && end.UnixMilli() <= v.closed {
-				v.nudge()
+				v.wake.give()
 			}
 		}
-	}
-}
-
-func (v *intervals) nudge() {
-	select {
-	case v.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -107,16 +100,8 @@ func (v *intervals) next(until, now time.Time) time.Duration {
 
 // intervalLoop closes intervals when they end, and looks for those that an earlier run or a clock that was set has left.
 func (d *Dispatcher) intervalLoop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	failing := false
-	for {
-		select {
-		case <-d.stop:
-			return
-		case <-d.intervals.wake:
-		case <-timer.C:
-		}
+	d.intervals.wake.loop(d.stop, func() time.Duration {
 		now := d.clock.Now()
 		until := d.intervals.due(now)
 		made, err := d.queue.CloseIntervals(context.Background(), until)
@@ -127,9 +112,8 @@ func (d *Dispatcher) intervalLoop() {
 			d.log.Error("intervals not closed; trying again", "err", err)
 		}
 		if failing = err != nil; failing {
-			timer.Reset(pollInterval)
-			continue
+			return pollInterval
 		}
-		timer.Reset(d.intervals.next(until, d.clock.Now()))
-	}
+		return d.intervals.next(until, d.clock.Now())
+	})
 }

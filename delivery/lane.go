@@ -20,7 +20,7 @@ const (
 type lane struct {
 	to      *target // that the lane was last set up for
 	host    *host
-	limit   int // how many may run
+	limit   int // how many may run, of all nodes together
 	running int
 	leased  int       // reserved, waiting in memory or running
 	failing bool      // the last attempt failed
@@ -43,16 +43,14 @@ func (l *lane) class() class {
 	return fresh
 }
 
-// memory is how many deliveries may be leased, running ones included.
-func (l *lane) memory() int { return l.limit * (1 + aheadPerSlot) }
-
-// adopt takes up a new version of the webhook on the same host.
-func (l *lane) adopt(to *target) {
+// adopt takes up a new version of the webhook on the same host. Elsewhere says that its rate is kept by the store.
+func (l *lane) adopt(to *target, elsewhere bool) {
 	if l.to != nil && to.webhook.Enabled && !l.to.webhook.Enabled {
 		l.failing, l.hold = false, time.Time{} // somebody believes that it is well again
 	}
 	if l.to == nil || l.to.webhook.RateLimit != to.webhook.RateLimit {
 		l.rate = newBucket(to.webhook)
+		l.rate.elsewhere = elsewhere
 	}
 	l.to = to
 }
@@ -83,6 +81,7 @@ type bucket struct {
 	most      float64
 	tokens    float64
 	filled    time.Time
+	elsewhere bool // it is kept by the store, for all nodes together: what a claim gives may go
 }
 
 func newBucket(w *triggers.Webhook) bucket {
@@ -98,7 +97,7 @@ func (b *bucket) limited() bool { return b.perSecond != 0 }
 
 // allows is how many of n may go now.
 func (b *bucket) allows(n int, now time.Time) int {
-	if b.perSecond == 0 {
+	if b.perSecond == 0 || b.elsewhere {
 		return n
 	}
 	if passed := now.Sub(b.filled); passed > 0 {

@@ -27,9 +27,9 @@ func isExpected(err error) bool {
 func (d *Dispatcher) webhookChanged(e *entry, before *triggers.Webhook) {
 	to := d.directory.targetOf(e)
 	if before != nil && before.Enabled != to.webhook.Enabled {
-		d.tellSoon() // what the change left to be told
+		d.notices.give() // what the change left to be told
 	}
-	d.probeSoon()
+	d.probes.give() // it may have been switched off, or ask for probes now
 	d.mu.Lock()
 	if e.lane != nil {
 		d.shares.aim(e.lane, to)

@@ -93,39 +93,14 @@ func NoticeIn(ctx context.Context) *Notice {
 	return n
 }
 
-// tellSoon has the notices looked at that are stored now.
-func (d *Dispatcher) tellSoon() {
-	select {
-	case d.notices <- struct{}{}:
-	default:
-	}
-}
-
-// tellLoop tells what an earlier run left, and then notices as they come.
-func (d *Dispatcher) tellLoop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-d.stop:
-			return
-		case <-d.notices:
-		case <-timer.C:
-		}
-		if pause := d.tell(); pause > 0 {
-			timer.Reset(pause)
-		}
-	}
-}
-
-// tell dispatches the notices that wait, until none is left, the dispatcher stops, or they cannot be taken now: then it says when to try
-// again.
+// tell dispatches the notices that wait, until none is left, the dispatcher stops (untilNudged), or they cannot be taken now: then it says
+// when to try again.
 func (d *Dispatcher) tell() (pause time.Duration) {
 	most := noticeBatch
 	for {
 		select {
 		case <-d.stop:
-			return 0
+			return untilNudged
 		default:
 		}
 		waiting, err := d.queue.Notices(context.Background(), most)
@@ -134,7 +109,7 @@ func (d *Dispatcher) tell() (pause time.Duration) {
 			return noticePause
 		}
 		if len(waiting) == 0 {
-			return 0
+			return untilNudged
 		}
 		if others := slices.IndexFunc(waiting, func(n Notice) bool { return n.Tenant != waiting[0].Tenant }); others > 0 {
 			waiting = waiting[:others]
@@ -219,8 +194,9 @@ func (d *Dispatcher) announce(before, after *triggers.Webhook) *Notice {
 			aboutWebhook
 			DisabledReason     string `json:"disabledReason"`
 			DisabledReasonCode string `json:"disabledReasonCode"`
+			DisabledAt         string `json:"disabledAt"`             // from when events were skipped
 			EnabledReason      string `json:"enabledReason,omitzero"` // of the server; absent when somebody did it
-		}{about(after), before.DisabledReason, before.DisabledReasonCode, after.EnabledReason})
+		}{about(after), before.DisabledReason, before.DisabledReasonCode, dated(before.DisabledAt), after.EnabledReason})
 	}
 	return nil
 }

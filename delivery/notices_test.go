@@ -147,8 +147,8 @@ func TestSwitchingOffAndOnIsTold(t *testing.T) {
 
 		set(true)
 		require.Equal(t, uriOf(gone, "enable"), l.uris()[2])
-		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"disabledReason":"the receiver answered 410 Gone","disabledReasonCode":"GONE"}`,
-			gone.ID, gone.Name), string(l.own()[2].Properties))
+		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,"disabledReason":"the receiver answered 410 Gone","disabledReasonCode":"GONE","disabledAt":%q}`,
+			gone.ID, gone.Name, off.DisabledAt.UTC().Format("2006-01-02T15:04:05.000Z")), string(l.own()[2].Properties))
 		set(false)
 		set(true)
 		pass(time.Second)

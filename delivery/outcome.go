@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -187,6 +188,11 @@ func isTLS(err error) bool {
 	)
 	return errors.As(err, &handshake) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify) ||
 		errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
+}
+
+// legible is a text that every store can keep as it is: what a receiver's answer makes an error say may be no text at all.
+func legible(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // reason says in one sentence how an attempt ended, for people: 200 OK; redirects are forbidden: 308 Permanent Redirect; ….

@@ -78,8 +78,8 @@ func (h *hearing) wants(past *PastEvent) (trigger uint8, wanted bool) {
 }
 
 const (
-	// maxPast is how many stored events one question about a draft looks at.
-	maxPast        = 50_000
+	// MaxPast is how many stored events one question about a draft looks at.
+	MaxPast        = 50_000
 	maxPastSamples = 10
 )
 
@@ -99,15 +99,15 @@ type PastSample struct {
 }
 
 // Past says which of a tenant's stored events a webhook that does not exist yet would have got, had it been there. Where the triggers
-// are wide it looks at the newest of the span only, and says so.
-func (r *Recoverer) Past(ctx context.Context, draft *triggers.Webhook, span Span) (*PastCatch, error) {
+// are wide it looks at the newest of the span only, at most so many and MaxPast, and says so.
+func (r *Recoverer) Past(ctx context.Context, draft *triggers.Webhook, span Span, most int) (*PastCatch, error) {
 	catch := &PastCatch{From: span.From, To: span.To}
 	if len(draft.Triggers) == 0 {
 		catch.Complete = true
 		return catch, nil
 	}
 	h := newHearing(r.catalog, draft)
-	q := PastQuery{Tenant: draft.Tenant, Triggers: draft.Triggers, From: span.From, To: span.To, Most: maxPast}
+	q := PastQuery{Tenant: draft.Tenant, Triggers: draft.Triggers, From: span.From, To: span.To, Most: min(most, MaxPast)}
 	stopped, err := r.store.EachPast(ctx, q, func(past *PastEvent) {
 		catch.Looked++
 		trigger, wanted := h.wants(past)

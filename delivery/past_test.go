@@ -70,7 +70,7 @@ func TestPastIsJudgedAsAtAcceptance(t *testing.T) {
 					}
 				}
 				draft.Enabled = false // a draft is judged as if it were on
-				catch, err := r.Past(t.Context(), draft, delivery.Span{})
+				catch, err := r.Past(t.Context(), draft, delivery.Span{}, delivery.MaxPast)
 				require.NoError(t, err)
 				var got []triggers.ID
 				for _, sample := range catch.Samples {
@@ -103,11 +103,15 @@ func TestPastIsBounded(t *testing.T) {
 	draft := &triggers.Webhook{Key: 1}
 	draft.Triggers, err = triggers.Default().ParseTriggers("eventTypes", []string{"/"})
 	require.NoError(t, err)
-	catch, err := delivery.NewRecoverer(delivery.RecovererConfig{Store: s}).Past(t.Context(), draft, delivery.Span{From: time.UnixMilli(1)})
+	catch, err := delivery.NewRecoverer(delivery.RecovererConfig{Store: s}).Past(t.Context(), draft, delivery.Span{From: time.UnixMilli(1)}, delivery.MaxPast)
 	require.NoError(t, err)
 	require.False(t, catch.Complete)
 	require.Equal(t, 50_000, catch.Looked)
 	require.Equal(t, 50_000, catch.Caught)
 	require.Len(t, catch.Samples, 10)
 	require.Equal(t, time.UnixMilli(10_001).UTC(), catch.From, "only what was looked at is told of")
+
+	catch, err = delivery.NewRecoverer(delivery.RecovererConfig{Store: s}).Past(t.Context(), draft, delivery.Span{From: time.UnixMilli(1)}, 7)
+	require.NoError(t, err)
+	require.Equal(t, []any{false, 7, 7}, []any{catch.Complete, catch.Looked, catch.Caught})
 }

@@ -146,7 +146,7 @@ func (d *Dispatcher) reserveFor(p *plan, event int, now time.Time) {
 	for i := from; i < to; i++ {
 		one := &p.entries[i]
 		w := one.target.webhook
-		if p.planned[i].State != Waiting || !p.planned[i].Interval.IsZero() || w.Ordered || one.target.schedule.First() > 0 {
+		if p.planned[i].State != Waiting || !p.planned[i].Interval.IsZero() || w.Ordered || one.target.schedule.First() > 0 || d.sharing != nil && w.RateLimit > 0 {
 			continue
 		}
 		l := d.laneOf(one.entry, one.target)

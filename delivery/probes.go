@@ -42,29 +42,6 @@ func probed(w *triggers.Webhook) bool {
 	return w.Probe && switchedOff(w) && len(w.Triggers) > 0 && (code == failuresCode || code == failingCode || code == crcCode)
 }
 
-// probeSoon has the probes looked at: a webhook may have been switched off, or ask for them now.
-func (d *Dispatcher) probeSoon() {
-	select {
-	case d.probes <- struct{}{}:
-	default:
-	}
-}
-
-// probeLoop probes the receivers of webhooks that are off. What is due when is in the store.
-func (d *Dispatcher) probeLoop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-d.stop:
-			return
-		case <-d.probes:
-		case <-timer.C:
-		}
-		timer.Reset(d.probeDue())
-	}
-}
-
 // probe is one that is due.
 type probe struct {
 	entry   *entry
@@ -72,7 +49,8 @@ type probe struct {
 	state   Probing
 }
 
-// probeDue probes the receivers whose time has come, those first that have waited longest, and says when to look again.
+// probeDue probes the receivers of webhooks that are off and whose time has come, those first that have waited longest, and says when to look
+// again. What is due when is in the store.
 func (d *Dispatcher) probeDue() time.Duration {
 	if !d.leads() {
 		return leadPoll

@@ -79,7 +79,8 @@ func TestProbesSwitchOn(t *testing.T) {
 		require.Equal(t, uriOf(hook, "enable"), enable.URI.String())
 		require.Equal(t, on.EnabledAt.UnixMilli(), enable.When)
 		require.JSONEq(t, fmt.Sprintf(`{"webhookId":%q,"webhookName":%q,
-			"disabledReason":%q,"disabledReasonCode":"FAILURES","enabledReason":"a probe was answered 204 No Content"}`, hook.ID, hook.Name, off.DisabledReason), string(enable.Properties))
+			"disabledReason":%q,"disabledReasonCode":"FAILURES","disabledAt":%q,"enabledReason":"a probe was answered 204 No Content"}`,
+			hook.ID, hook.Name, off.DisabledReason, off.DisabledAt.UTC().Format("2006-01-02T15:04:05.000Z")), string(enable.Properties))
 		require.Equal(t, delivery.Skipped, h.delivered(held, ended).State)
 		sends := len(w.all())
 		pass(24 * time.Hour)

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"portalhook/delivery"
+	"portalhook/delivery/deliverytest"
 	"portalhook/triggers"
 )
 
@@ -62,4 +65,53 @@ func TestRateLimitIsKept(t *testing.T) {
 			})
 		})
 	}
+}
+
+// sharedQueue is one that other nodes claim of, too: it says of what was accepted how much was to be leased at once.
+type sharedQueue struct {
+	*deliverytest.Queue
+
+	nodes, leased atomic.Int32
+}
+
+func (q *sharedQueue) Nodes() int { return int(q.nodes.Load()) }
+
+func (q *sharedQueue) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]delivery.Receipt, error) {
+	for i := range batch {
+		for k := range batch[i].Planned {
+			if batch[i].Planned[k].Lease {
+				q.leased.Add(1)
+			}
+		}
+	}
+	return q.Queue.Enqueue(ctx, batch)
+}
+
+// Where several nodes share a store, a webhook with a rate is left to Claim, which knows what the others have sent; and of a webhook's share each
+// node takes its part.
+func TestRateIsLeftToTheStore(t *testing.T) {
+	hanging := func(*http.Request, int) (int, http.Header, time.Duration, error) { return 200, nil, time.Second, nil }
+	w := &wire{answer: hanging}
+	shared := new(sharedQueue)
+	shared.nodes.Store(4)
+	inBubble(t, w, func(c *delivery.Config) {
+		shared.Queue = c.Queue.(*deliverytest.Queue)
+		c.Queue = shared
+	}, func(h *house) {
+		h.subscribe("https://limited.example.com/hook", func(w *triggers.Webhook) { w.RateLimit = 1 }, "/users")
+		h.subscribe("https://free.example.com/hook", nil, "/items")
+		h.emit(event(h.t, "/users/jdoe/update"))
+		pass(10 * time.Millisecond)
+		require.Zero(t, shared.leased.Load())
+		pass(2 * time.Second)
+		require.Zero(t, h.queue.Open(), "it was claimed, and sent")
+		for range 20 {
+			h.emit(event(h.t, "/items/a/update"))
+		}
+		pass(500 * time.Millisecond)
+		require.Len(t, w.times("free.example.com", time.Time{}), 1, "a fourth of four")
+		shared.nodes.Store(1)
+		pass(time.Minute)
+		require.Zero(t, h.queue.Open())
+	})
 }

@@ -18,6 +18,8 @@ const (
 	// recoveryPoll is how soon a recovery that waits for its webhook or for room is looked at again.
 	recoveryPoll = time.Second
 	recoveryIdle = time.Minute // without any that could go on
+	// recoveryOthers is recoveryIdle where other nodes may have begun one, or died over it.
+	recoveryOthers = 5 * time.Second
 	// countAtOnce is how many finds one step of counting gives, and countInRequest how many events are looked at before a request that
 	// counts is answered; what is left is counted behind it.
 	countAtOnce    = 4000
@@ -45,7 +47,7 @@ type Recoverer struct {
 	catalog    *triggers.Catalog
 	log        *slog.Logger
 
-	wake    chan struct{}
+	wake    nudge
 	stop    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -58,7 +60,7 @@ type Recoverer struct {
 func NewRecoverer(config RecovererConfig) *Recoverer {
 	r := &Recoverer{
 		store: config.Store, dispatcher: config.Dispatcher, catalog: config.Catalog, log: config.Logger,
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: newNudge(), stop: make(chan struct{}),
 		due: make(map[triggers.ID]time.Time), failed: make(map[triggers.ID]int),
 	}
 	if r.catalog == nil {
@@ -71,7 +73,7 @@ func NewRecoverer(config RecovererConfig) *Recoverer {
 }
 
 // Start goes on with the recoveries that have not ended.
-func (r *Recoverer) Start() { r.running.Go(r.loop) }
+func (r *Recoverer) Start() { r.running.Go(func() { r.wake.loop(r.stop, r.pass) }) }
 
 // Stop ends the step under way and takes no other.
 func (r *Recoverer) Stop() {
@@ -110,7 +112,7 @@ func (r *Recoverer) Begin(ctx context.Context, counted *Recovery) (*Recovery, er
 	if err := r.store.StartRecovery(context.WithoutCancel(ctx), &started); err != nil {
 		return nil, fmt.Errorf("recover: %w", err)
 	}
-	r.nudge()
+	r.wake.give()
 	return &started, nil
 }
 
@@ -125,7 +127,7 @@ func (r *Recoverer) Control(ctx context.Context, tenant, webhook uint32, id trig
 	if err != nil {
 		return nil, fmt.Errorf("recovery: %w", err)
 	}
-	r.nudge()
+	r.wake.give()
 	return changed, nil
 }
 
@@ -180,27 +182,6 @@ func (r *Recoverer) find(ctx context.Context, of *Recovery, h *hearing, after tr
 	return found, nil
 }
 
-func (r *Recoverer) nudge() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (r *Recoverer) loop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-r.stop:
-			return
-		case <-r.wake:
-		case <-timer.C:
-		}
-		timer.Reset(r.pass())
-	}
-}
-
 // pass gives every recovery that is due its next step, and says when to look again.
 func (r *Recoverer) pass() time.Duration {
 	open, err := r.store.OpenRecoveries(context.Background())
@@ -218,6 +199,9 @@ func (r *Recoverer) pass() time.Duration {
 		}
 	}
 	wait := recoveryIdle
+	if r.dispatcher.sharing != nil {
+		wait = recoveryOthers
+	}
 	for i := range open {
 		of := &open[i]
 		if of.State == RecoveryPaused && of.PausedBy == PausedByRequest {

@@ -172,7 +172,7 @@ func (s *sender) send(ctx context.Context, to *target, it *shipment) answer {
 	attempt.DNS, attempt.Connect, attempt.TLS = progress.at(stepDNS), progress.at(stepConnect), progress.at(stepTLS)
 
 	outcome := Classify(attempt.StatusCode, err)
-	why := string(to.conceal([]byte(reason(attempt.StatusCode, err))))
+	why := legible(string(to.conceal([]byte(reason(attempt.StatusCode, err)))))
 	attempt.Outcome = outcome
 	if err != nil {
 		attempt.Error = why

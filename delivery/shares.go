@@ -15,7 +15,7 @@ const (
 type Limits struct {
 	InFlight int // attempts running together: 512
 	Reserve  int // of them, for webhooks that have none running and whose last attempt did not fail: 64 or an eighth, at most half
-	PerHost  int // attempts running together to one scheme, name and port: 128
+	PerHost  int // attempts running together to one scheme, name and port, of all nodes: 128
 	Leased   int // deliveries in memory, running ones included: 4096
 	Bytes    int // of events in memory: 64 MiB; one claim or one batch of events may go beyond it
 }
@@ -40,6 +40,8 @@ func (l Limits) withDefaults() Limits {
 // A delivery goes through it in four steps: reserve (there is room for it in memory), push (it is here), take (it runs), done.
 type shares struct {
 	limits  Limits
+	nodes   int  // that share what webhooks and hosts are given; 0 is 1
+	claimed bool // webhooks' rates are kept by whoever claims, see Sharing
 	running int
 	leased  int // reserved, waiting in memory or running
 	bytes   int // of what waits in memory or runs
@@ -91,7 +93,7 @@ func (s *shares) aim(l *lane, to *target) {
 		s.join(l, to.host)
 		l.limit, l.failing, l.hold = shareFirst, false, time.Time{}
 	}
-	l.adopt(to)
+	l.adopt(to, s.claimed)
 	s.link(l)
 }
 
@@ -132,6 +134,21 @@ func (s *shares) forget(l *lane, now time.Time) {
 	s.leave(l)
 }
 
+// part is what this node has of what all nodes have together: at least one.
+func (s *shares) part(of int) int {
+	nodes := max(s.nodes, 1)
+	return max((of+nodes-1)/nodes, 1)
+}
+
+// slots is how many of a lane's deliveries may run here.
+func (s *shares) slots(l *lane) int { return s.part(l.limit) }
+
+// memory is how many of a lane's deliveries may be leased here, running ones included.
+func (s *shares) memory(l *lane) int { return s.slots(l) * (1 + aheadPerSlot) }
+
+// perHost is how many deliveries may run here to one host.
+func (s *shares) perHost() int { return s.part(s.limits.PerHost) }
+
 // room says how many deliveries of the lane may be taken into memory now. The fuller the memory, the less a webhook may have there
 // beyond what can run, and the last eighth is for webhooks that have nothing in it: receivers that hang must not fill it up.
 func (s *shares) room(l *lane, now time.Time) int {
@@ -146,10 +163,10 @@ func (s *shares) room(l *lane, now time.Time) int {
 	case l.rate.limited() && l.leased > l.running:
 		// What its rate allowed a moment ago is not under way yet: what it allows now would go out together with that.
 	case l.rate.limited(), s.fuller(1, 2):
-		n = l.limit - l.leased
+		n = s.slots(l) - l.leased
 	default:
 		// One lane alone does not go past the half.
-		n = max(min(l.memory()-l.leased, s.limits.Leased/2-s.leased), l.limit-l.leased)
+		n = max(min(s.memory(l)-l.leased, s.limits.Leased/2-s.leased), s.slots(l)-l.leased)
 	}
 	n = min(n, s.limits.Leased-s.leased)
 	if admitted := l.host.breaker.admits(now); admitted >= 0 {
@@ -194,8 +211,8 @@ func (s *shares) push(j *job) {
 func (s *shares) link(l *lane) {
 	var where *ring
 	switch {
-	case l.waiting.empty() || l.running >= l.limit:
-	case l.host.running >= s.limits.PerHost:
+	case l.waiting.empty() || l.running >= s.slots(l):
+	case l.host.running >= s.perHost():
 		where = &l.host.full
 	default:
 		where = &s.rings[l.class()]
@@ -225,7 +242,7 @@ func (s *shares) take(now time.Time) *job {
 		case !runs:
 			s.flush(l, due)
 			continue
-		case l.host.running >= s.limits.PerHost:
+		case l.host.running >= s.perHost():
 			s.link(l)
 			continue
 		}
@@ -347,7 +364,7 @@ func (s *shares) undo(j *job) {
 // refill lets a lane go on that waits for a slot of a host that has one. It is called whenever one of the host's lanes ran or turned
 // out not to, so that one lane at a time is enough.
 func (s *shares) refill(h *host) {
-	for h != nil && h.running < s.limits.PerHost && h.full.first != nil {
+	for h != nil && h.running < s.perHost() && h.full.first != nil {
 		waits := h.full.first
 		s.link(waits)
 		if waits.in != nil {

@@ -424,3 +424,33 @@ func (y *yard) check(t *rapid.T) {
 		require.Equal(t, leasedBy[h], h.leased)
 	}
 }
+
+// Of what a webhook and a host may have, each node takes its part, and more when there are fewer nodes.
+func TestSharesOfNodes(t *testing.T) {
+	y := newYard(Limits{PerHost: 10}, "https://a:443", "https://b:443", "https://b:443")
+	y.nodes = 4
+	l := y.lanes[0]
+	require.Equal(t, 17, y.offer(l, 100), "one may run, sixteen may wait for it")
+	require.Equal(t, 1, y.run())
+	l.limit = 7
+	y.offer(l, 100)
+	require.Equal(t, 1, y.run(), "a part of one is one")
+	y.nodes = 3
+	y.offer(l, 100)
+	require.Equal(t, 1, y.run(), "a third of seven, rounded up")
+	y.nodes = 1
+	y.offer(l, 100)
+	require.Equal(t, 4, y.run())
+
+	y.nodes = 4
+	for _, one := range y.lanes[1:] {
+		one.limit = 64
+		y.offer(one, 100)
+	}
+	require.Equal(t, 3, y.run(), "both together have a fourth of what the host may have")
+	y.nodes = 100
+	require.Zero(t, y.run())
+	y.nodes = 2
+	y.end(len(y.taken)-1, Delivered, time.Millisecond)
+	require.Equal(t, 3, y.run())
+}

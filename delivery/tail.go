@@ -56,6 +56,8 @@ type Moment struct {
 	Attempt  *Attempt  // of an attempt
 	DueAt    time.Time // of an attempt, when another will follow
 	Reason   string
+
+	about []uint32 // of an event that is told to other nodes: the webhooks it is about that they ask for
 }
 
 // TailQuery says what a listener is told of.
@@ -74,6 +76,7 @@ type Tail struct {
 	listeners atomic.Pointer[[]*Listener]
 	mu        sync.Mutex // held while listeners come and go
 	closed    bool
+	changed   func() // called when they have; nil: nobody wants to know
 }
 
 // heard reports whether anybody listens, to anything.
@@ -100,20 +103,59 @@ func (t *Tail) Listen(q TailQuery) (*Listener, error) {
 	}
 	present := t.all()
 	own := 0
+	all := 0
 	for _, other := range present {
+		if other.relays != nil {
+			continue
+		}
+		all++
 		if other.query.Tenant == q.Tenant {
 			own++
 		}
 	}
-	if len(present) >= maxListeners || own >= maxTenantListeners {
+	if all >= maxListeners || own >= maxTenantListeners {
 		return nil, overload(http.StatusTooManyRequests, tailPause, errManyListeners)
 	}
 	t.set(append(slices.Clip(present), l))
 	return l, nil
 }
 
+// relayTo keeps what happens to a tenant for other nodes, some of whose listeners ask for webhooks; nil when the tail is closed.
+func (t *Tail) relayTo(tenant uint32, webhooks map[uint32]bool) *Listener {
+	l := &Listener{tail: t, query: TailQuery{Tenant: tenant}, relays: webhooks, Wake: make(chan struct{}, 1), Done: make(chan struct{})}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.set(append(slices.Clip(t.all()), l))
+	return l
+}
+
+// wanted is what those want who listen here: tenants, and the webhooks that some ask for.
+func (t *Tail) wanted() map[uint32][]uint32 {
+	var wanted map[uint32][]uint32
+	for _, l := range t.all() {
+		if l.relays != nil {
+			continue
+		}
+		if wanted == nil {
+			wanted = make(map[uint32][]uint32)
+		}
+		list := wanted[l.query.Tenant]
+		if l.query.Webhook != 0 && !slices.Contains(list, l.query.Webhook) {
+			list = append(list, l.query.Webhook)
+		}
+		wanted[l.query.Tenant] = list
+	}
+	return wanted
+}
+
 // set puts listeners in force. The lock is held.
 func (t *Tail) set(list []*Listener) {
+	if t.changed != nil {
+		t.changed()
+	}
 	if len(list) == 0 {
 		t.listeners.Store(nil)
 		return
@@ -135,8 +177,30 @@ func (t *Tail) Close() {
 // tell hands a moment to those who want it. About are the webhooks that an event is about, beside the moment's own.
 func (t *Tail) tell(m *Moment, about ...Planned) {
 	for _, l := range t.all() {
-		if l.wants(m, about) {
+		switch {
+		case !l.wants(m, about):
+		case l.relays != nil:
+			l.relay(m, about)
+		default:
 			l.put(m)
+		}
+	}
+}
+
+// tellHere is tell of what happened on another node.
+func (t *Tail) tellHere(m *Moment, about []Planned) {
+	for _, l := range t.all() {
+		if l.relays == nil && l.wants(m, about) {
+			l.put(m)
+		}
+	}
+}
+
+// missHere tells a tenant's listeners that so much of what happened on another node is not told.
+func (t *Tail) missHere(tenant uint32, n int) {
+	for _, l := range t.all() {
+		if l.relays == nil && l.query.Tenant == tenant {
+			l.miss(n)
 		}
 	}
 }
@@ -149,6 +213,8 @@ type Listener struct {
 	tail  *Tail
 	query TailQuery
 	table *router.Table // of the query's trigger; nil: none
+	// relays, not nil, says that this is not one who listens here but what is told to other nodes, and which webhooks some there ask for.
+	relays map[uint32]bool
 
 	mu      sync.Mutex
 	waiting []Moment
@@ -179,6 +245,41 @@ func (l *Listener) put(m *Moment) {
 	} else {
 		l.missed++
 	}
+	l.mu.Unlock()
+	select {
+	case l.Wake <- struct{}{}:
+	default:
+	}
+}
+
+// relay is put of what other nodes are told.
+func (l *Listener) relay(m *Moment, about []Planned) {
+	told := *m
+	for i := range about {
+		if l.relays[about[i].Webhook] {
+			told.about = append(told.about, about[i].Webhook)
+		}
+	}
+	l.put(&told)
+}
+
+// inherit takes over what waits for one in whose place l has come.
+func (l *Listener) inherit(from *Listener) {
+	moments, missed := from.Take(nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// What happened while both were there is with both.
+	moments = slices.DeleteFunc(moments, func(m Moment) bool {
+		return slices.ContainsFunc(l.waiting, func(other Moment) bool {
+			return m.Kind == other.Kind && m.Event == other.Event && m.Delivery == other.Delivery && m.Attempts == other.Attempts
+		})
+	})
+	l.waiting, l.missed = append(moments, l.waiting...), l.missed+missed
+}
+
+func (l *Listener) miss(n int) {
+	l.mu.Lock()
+	l.missed += n
 	l.mu.Unlock()
 	select {
 	case l.Wake <- struct{}{}:

@@ -94,7 +94,7 @@ func (d *Dispatcher) finish(j *job, r result, attempted bool, inbox *chan *job) 
 	if d.shares.more() {
 		d.runLocked() // one that ended may let several begin
 	}
-	wanted := d.pass.backlogged(l) && l.leased <= l.memory()/2 || d.pass.starved && !d.shares.fuller(7, 8)
+	wanted := d.pass.backlogged(l) && l.leased <= d.shares.memory(l)/2 || d.pass.starved && !d.shares.fuller(7, 8)
 	if next == nil && !d.stopping && len(d.idle) < idleWorkers {
 		if *inbox == nil {
 			*inbox = make(chan *job, 1)
@@ -193,7 +193,7 @@ func (d *Dispatcher) afterEnd(j *job, to *target, s *Settlement) func(recorded b
 			d.failures.note(j.entry, failure{at: ended.Attempt.ended().Add(d.clock.Shift() - ended.shift), quiet: j.isNotice()})
 		}
 		if ended.Notice != nil {
-			d.tellSoon()
+			d.notices.give()
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (l *lookup) nearer(a, b triggers.ID) triggers.ID {
 	return a
 }
 
-// first joins sources: what they all cover is covered.
+// first joins sources: what they all cover is covered. Beyond what one of them covers the others need not look.
 func (l *lookup) first(sources ...source) source {
 	return func(ctx context.Context, first, last triggers.ID, n int) (found, error) {
 		var joined found
@@ -67,6 +67,13 @@ func (l *lookup) first(sources ...source) source {
 			}
 			joined.ids = append(joined.ids, one.ids...)
 			joined.covered = l.nearer(joined.covered, one.covered)
+			switch {
+			case joined.covered == 0:
+			case l.oldestFirst:
+				last = min(last, joined.covered)
+			default:
+				first = max(first, joined.covered)
+			}
 		}
 		return joined, nil
 	}

@@ -166,7 +166,7 @@ func TestFormsOfALaterVersionAreRefused(t *testing.T) {
 			t.Parallel()
 			config := early(t)
 			store := open(t, config)
-			store.Exec(t, strings.ReplaceAll(c.statement, "$day", earlyDay))
+			store.Script(t, strings.ReplaceAll(c.statement, "$day", earlyDay))
 			require.NoError(t, store.Close())
 			_, err := storage.OpenSQLite(t.Context(), config)
 			require.ErrorContains(t, err, strings.ReplaceAll(c.says, "$day", earlyDay))
@@ -183,7 +183,7 @@ func TestIndexesOfDaysAreMadeAnew(t *testing.T) {
 	require.NoError(t, err)
 	want := store.DayForms(t)
 	day := store.Tables(t, "event_")[0]
-	store.Exec(t, strings.ReplaceAll(`DROP INDEX delivery_$day_missed; DROP INDEX event_$day_identity; DROP TABLE job_$day;
+	store.Script(t, strings.ReplaceAll(`DROP INDEX delivery_$day_missed; DROP INDEX event_$day_identity; DROP TABLE job_$day;
 CREATE INDEX event_$day_identity ON event_$day (username); CREATE INDEX event_$day_strange ON event_$day (source)`, "$day", day))
 	require.NotEqual(t, want, store.DayForms(t))
 	require.NoError(t, store.Close())

@@ -14,8 +14,8 @@ import (
 	"portalhook/delivery"
 )
 
-// Exec does to the tables what no method does.
-func (s *Store) Exec(t *testing.T, statement string) {
+// Script does to the tables what no method does.
+func (s *Store) Script(t *testing.T, statement string) {
 	t.Helper()
 	require.NoError(t, s.write(t.Context(), func(w *writer) error {
 		return w.db.transaction(func() error { return w.db.script(statement) })

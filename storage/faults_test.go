@@ -1,11 +1,15 @@
 package storage_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
@@ -20,9 +25,22 @@ import (
 // afterwards is stored as if it had never come.
 func TestCase04RefusedBetweenEventAndDeliveries(t *testing.T) {
 	t.Parallel()
-	store, w := seeded(t, storage.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+	storagetest.OnEach(t, testCase04RefusedBetweenEventAndDeliveries)
+}
+
+func testCase04RefusedBetweenEventAndDeliveries(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	config := place(t)
+	store, w := seededAt(t, config)
 	defer func() { require.NoError(t, store.Close()) }()
-	store.Exec(t, `CREATE TRIGGER refuse BEFORE INSERT ON work WHEN (SELECT count(*) FROM work) >= 5 BEGIN SELECT RAISE(ABORT, 'refused here'); END`)
+	refuse, accept := `CREATE TRIGGER refuse BEFORE INSERT ON work WHEN (SELECT count(*) FROM work) >= 5 BEGIN SELECT RAISE(ABORT, 'refused here'); END`, `DROP TRIGGER refuse`
+	if config.URL != "" {
+		refuse = `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN IF (SELECT count(*) FROM work) >= 5 THEN RAISE ''refused here''; END IF; RETURN NEW; END';
+CREATE TRIGGER refuse BEFORE INSERT ON work FOR EACH ROW EXECUTE FUNCTION refuse()`
+		accept = `DROP TRIGGER refuse ON work`
+	}
+	store.Script(t, refuse)
 	batch := make([]delivery.Acceptance, 10)
 	for n := range batch {
 		batch[n] = acceptance(t, w, n, fmt.Sprint("e", n), 10)
@@ -35,7 +53,7 @@ func TestCase04RefusedBetweenEventAndDeliveries(t *testing.T) {
 	require.Zero(t, store.Open())
 	require.Empty(t, everyEvent(t, store, w.Tenant))
 
-	store.Exec(t, `DROP TRIGGER refuse`)
+	store.Script(t, accept)
 	receipts, err := store.Enqueue(t.Context(), batch)
 	require.NoError(t, err)
 	for _, receipt := range receipts {
@@ -45,7 +63,7 @@ func TestCase04RefusedBetweenEventAndDeliveries(t *testing.T) {
 	require.Len(t, everyEvent(t, store, w.Tenant), len(batch))
 }
 
-func everyEvent(t *testing.T, store *storage.Store, tenant uint32) []triggers.ID {
+func everyEvent(t *testing.T, store eachStore, tenant uint32) []triggers.ID {
 	t.Helper()
 	found, err := allEvents(t, store, tenant)
 	require.NoError(t, err)
@@ -53,7 +71,7 @@ func everyEvent(t *testing.T, store *storage.Store, tenant uint32) []triggers.ID
 }
 
 // allEvents walks all events and reads each.
-func allEvents(t *testing.T, store *storage.Store, tenant uint32) (found []triggers.ID, err error) {
+func allEvents(t *testing.T, store eachStore, tenant uint32) (found []triggers.ID, err error) {
 	t.Helper()
 	query := delivery.EventQuery{Tenant: tenant, Limit: 100}
 	for {
@@ -137,4 +155,113 @@ func TestCase06RuinedPages(t *testing.T) {
 	t.Logf("of %d pages, %d keep the server from starting, %d are noticed when they are read, %d are of nothing that was read", refused+later+harmless, refused, later, harmless)
 	require.NotZero(t, refused)
 	require.NotZero(t, later)
+}
+
+// fillDisk takes the database's room: SQLite's file may not grow; PostgreSQL says what it says when the disk of its server is full.
+func fillDisk(t *testing.T, store eachStore) {
+	t.Helper()
+	if file, ok := store.(*storage.Store); ok {
+		require.NoError(t, file.Limit(t.Context(), 1))
+		return
+	}
+	store.Script(t, `CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN RAISE ''could not extend file: No space left on device'' USING ERRCODE = ''disk_full''; END';
+CREATE TRIGGER fill BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION fill();
+CREATE TRIGGER fill BEFORE INSERT ON delivery FOR EACH ROW EXECUTE FUNCTION fill()`)
+}
+
+func emptyDisk(t *testing.T, store eachStore) {
+	t.Helper()
+	if file, ok := store.(*storage.Store); ok {
+		require.NoError(t, file.Limit(t.Context(), 0))
+		return
+	}
+	store.Script(t, `DROP FUNCTION fill() CASCADE`)
+}
+
+func TestCase05FullDisk(t *testing.T) {
+	t.Parallel()
+	storagetest.OnEach(t, testCase05FullDisk)
+}
+
+func testCase05FullDisk(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	store, w := seededAt(t, place(t))
+	defer func() { require.NoError(t, store.Close()) }()
+	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 0, "", 100)})
+	require.NoError(t, err)
+	fillDisk(t, store)
+
+	var stored, refused atomic.Int64
+	var group sync.WaitGroup
+	for c := range 8 {
+		group.Go(func() {
+			for n := range 20 {
+				batch := []delivery.Acceptance{
+					acceptance(t, w, n, fmt.Sprintf("%d-%d", c, n), 3000), acceptance(t, w, n, fmt.Sprintf("%d-%d-b", c, n), 3000),
+				}
+				_, err := store.Enqueue(context.Background(), batch)
+				var failed *delivery.CommitError
+				switch {
+				case err == nil:
+					stored.Add(1)
+				case errors.As(err, &failed) && failed.Full:
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.NotZero(t, refused.Load())
+	require.Equal(t, 1+2*int(stored.Load()), store.Open(), "nothing is half stored")
+	claimed, _, err := store.Claim(t.Context(), time.Now(), 1, func(uint32) int { return 1 })
+	if err == nil {
+		require.Len(t, claimed, 1)
+	}
+
+	emptyDisk(t, store)
+	for c := range 8 {
+		for n := range 20 {
+			_, err := store.Enqueue(t.Context(), []delivery.Acceptance{
+				acceptance(t, w, n, fmt.Sprintf("%d-%d", c, n), 3000), acceptance(t, w, n, fmt.Sprintf("%d-%d-b", c, n), 3000),
+			})
+			require.NoError(t, err, "what was sent again under its id is stored once")
+		}
+	}
+	require.Equal(t, 1+2*8*20, store.Open())
+}
+
+func TestCase05SettleOnFullDisk(t *testing.T) {
+	t.Parallel()
+	storagetest.OnEach(t, testCase05SettleOnFullDisk)
+}
+
+func testCase05SettleOnFullDisk(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	store, w := seededAt(t, place(t))
+	defer func() { require.NoError(t, store.Close()) }()
+	_, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 0, "", 100)})
+	require.NoError(t, err)
+	claimed, _, err := store.Claim(t.Context(), time.Now(), 1, func(uint32) int { return 1 })
+	require.NoError(t, err)
+	settlement := delivery.Settlement{
+		Delivery: claimed[0].ID, Tenant: w.Tenant, Webhook: w.Key, Fence: claimed[0].Fence, State: delivery.Succeeded,
+		Attempt: &delivery.Attempt{StartedAt: time.Now(), ResponseBody: bytes.Repeat([]byte("x"), 16<<10)},
+	}
+	fillDisk(t, store)
+	_, err = store.Settle(t.Context(), []delivery.Settlement{settlement})
+	var failed *delivery.CommitError
+	require.ErrorAs(t, err, &failed)
+	require.True(t, failed.Full)
+	require.Equal(t, 1, store.Open())
+	emptyDisk(t, store)
+	stale, err := store.Settle(t.Context(), []delivery.Settlement{settlement})
+	require.NoError(t, err)
+	require.Zero(t, stale, "the lease is still held")
+	counts, err := store.Hourly(t.Context(), w.Tenant, w.Key, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, counts[len(counts)-1].Attempts, "counted once")
+	require.Zero(t, store.Open())
 }

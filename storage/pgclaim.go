@@ -55,9 +55,10 @@ func (p *Postgres) Claim(
 	}
 	claimed, err = p.load(ctx, taken)
 	if err != nil {
-		// The work goes back into line as it was; where that fails too, it does when this node leaves.
+		// The work goes back into line as it was; where that fails too, it does later.
 		err = fmt.Errorf("claim: %w", err)
 		if _, back := p.Settle(context.WithoutCancel(ctx), givenBack(taken)); back != nil {
+			p.doubts.add(doubtfulOf(taken))
 			err = fmt.Errorf("%w; %w", err, back)
 		}
 		return nil, time.Time{}, err
@@ -81,7 +82,11 @@ func (p *Postgres) claim(ctx context.Context, now int64, limit int, free func(we
 	var had []turn
 	if len(ready) > 0 && limit > 0 {
 		c := claimer{now: now, limit: limit, free: free, ready: ready, rooms: make(map[uint32]int)}
-		err = p.transactInside(ctx, func(tx *pgTx) error { return c.run(tx) })
+		err = p.transactInside(ctx, func(tx *pgTx) error {
+			err := c.run(tx)
+			tx.leases = doubtfulOf(c.taken)
+			return err
+		})
 		taken, had = c.taken, c.had
 	}
 	t.end(func(all *turns) {
@@ -108,6 +113,8 @@ type claimer struct {
 
 	taken []leased
 	had   []turn // of the first of ready
+	// rates are the buckets of the present round, by webhook.
+	rates map[uint32]*rateBucket
 }
 
 func (c *claimer) run(tx *pgTx) error {
@@ -132,7 +139,29 @@ func (c *claimer) room(webhook uint32) int {
 		room = c.free(webhook)
 		c.rooms[webhook] = room
 	}
-	return room
+	return c.allowed(webhook, room)
+}
+
+// orderedOf says which of some webhooks are ordered; those that are gone have no entry.
+func (t *pgTx) orderedOf(webhooks []uint32) (map[uint32]bool, error) {
+	keys := make([]int64, len(webhooks))
+	for i, webhook := range webhooks {
+		keys[i] = int64(webhook)
+	}
+	ordered := make(map[uint32]bool, len(webhooks))
+	q := newQueue()
+	q.orderedOf(keys, ordered)
+	return ordered, q.send(t.ctx, t.tx)
+}
+
+// orderedOf reads which of some webhooks are ordered into a map.
+func (q *queue) orderedOf(webhooks []int64, into map[uint32]bool) {
+	q.rows(func(scan func(...any) error) error {
+		var key, is int64
+		err := scan(&key, &is)
+		into[uint32(key)] = is != 0 //nolint:gosec // a key
+		return err
+	}, pgHooksOf, webhooks)
 }
 
 // round claims of some webhooks, and says what became of the first of them: of those that had their turn before the limit was reached.
@@ -141,17 +170,20 @@ func (c *claimer) round(tx *pgTx, webhooks []uint32) ([]turn, error) {
 	for i, webhook := range webhooks {
 		keys[i] = int64(webhook)
 	}
-	ordered := make(map[uint32]bool, len(webhooks))
-	q := newQueue()
-	q.rows(func(scan func(...any) error) error {
-		var key, is int64
-		err := scan(&key, &is)
-		ordered[uint32(key)] = is != 0 //nolint:gosec // a key
-		return err
-	}, pgHooksOf, keys)
-	if err := q.send(tx.ctx, tx.tx); err != nil {
+	ordered, err := c.hooksOf(tx, keys)
+	if err != nil {
 		return nil, err
 	}
+	before := len(c.taken)
+	had, err := c.inTurn(tx, webhooks, ordered)
+	if err != nil {
+		return nil, err
+	}
+	return had, c.spend(tx, c.taken[before:])
+}
+
+// inTurn is round, of webhooks of which it is known which exist, and whether they are ordered.
+func (c *claimer) inTurn(tx *pgTx, webhooks []uint32, ordered map[uint32]bool) ([]turn, error) {
 	had := make([]turn, 0, len(webhooks))
 	for at := 0; at < len(webhooks); {
 		if c.limit == len(c.taken) {

@@ -27,14 +27,17 @@ const (
 
 	// lockWebhooks is held for sharing by whoever draws numbers or makes work, and alone by whoever deletes a webhook or makes it ordered:
 	// nobody plans for a webhook, or for what it was, after that is done.
-	lockWebhooks = 1
-	lockEdit     = 2 // one edit at a time
-	lockDays     = 3 // one node makes days or drops them
-	lockHistory  = 4 // held for sharing by whoever makes new work of old events, alone by who drops them
-	lockClosing  = 5 // one node closes intervals
-	lockSealing  = 6 // one node writes segments of the search index
-	lockFounding = 7 // one node makes what a new store begins with
-	lockTransfer = 8 // held for sharing by a node that joins, alone by a transfer as long as it lasts
+	lockWebhooks  = 1
+	lockEdit      = 2  // one edit at a time
+	lockDays      = 3  // one node makes days or drops them
+	lockHistory   = 4  // held for sharing by whoever makes new work of old events, alone by who drops them
+	lockClosing   = 5  // one node closes intervals
+	lockSealing   = 6  // one node writes segments of the search index
+	lockFounding  = 7  // one node makes what a new store begins with
+	lockTransfer  = 8  // held for sharing by a node that joins, alone by a transfer as long as it lasts
+	lockReceivers = 9  // one node makes a built-in receiver
+	lockDrawing   = 10 // one draws numbers
+	lockFolding   = 11 // one node folds counters
 )
 
 // rowQuerier reads one row: a pool, or a transaction.
@@ -176,6 +179,12 @@ func pgTextOrNull(text string) *string {
 func hasParameter(text, name string) bool {
 	parsed, err := url.Parse(text)
 	return err == nil && parsed.Query().Has(name)
+}
+
+// asynchronous has a commit return before it is on disk. It is there before any commit that was begun later.
+func asynchronous(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SET synchronous_commit = off`)
+	return err
 }
 
 // neverAsynchronous sees to it that a commit is on disk when it returns, whatever the server's default: a session says more than that may not.

@@ -3,19 +3,23 @@ package storage
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
-	"time"
 
 	"portalhook/delivery"
-	"portalhook/triggers"
 )
 
 // counts is what a transaction adds to the counters.
 type counts struct {
 	opened  map[uint32]int64 // by tenant
 	tenants map[hourKey]*delivery.TenantHour
-	hours   map[hourKey]*hourRow
+	hours   map[webhookHour]*hourRow
+}
+
+// webhookHour names the counters of a webhook in an hour since 1970. The tenant stands with them, so that whoever asks for a tenant's reads its
+// webhooks' and no others.
+type webhookHour struct {
+	hour            int64
+	tenant, webhook uint32
 }
 
 func (c *counts) open(tenant uint32, n int64) {
@@ -42,9 +46,9 @@ func (c *counts) attempt(s *delivery.Settlement, l *lease) {
 	at := s.Attempt.StartedAt.Add(s.Attempt.Total)
 	countIn(&c.tenantHour(l.tenant, at.Unix()).HourCounts, s)
 	if c.hours == nil {
-		c.hours = make(map[hourKey]*hourRow)
+		c.hours = make(map[webhookHour]*hourRow)
 	}
-	key := hourKey{l.webhook, at.Unix() / 3600}
+	key := webhookHour{at.Unix() / 3600, l.tenant, l.webhook}
 	row := c.hours[key]
 	if row == nil {
 		row = new(hourRow)
@@ -70,23 +74,40 @@ func (c *counts) end(tenant uint32, e ending) {
 const (
 	addOpened = `INSERT INTO opened AS o (slot, tenant, n) SELECT $1, tenant, n FROM unnest($2::bigint[], $3::bigint[]) AS added (tenant, n)
   ON CONFLICT (slot, tenant) DO UPDATE SET n = o.n + excluded.n`
+	pgHourSums = `attempts, succeeded, failed, exhausted, took_us, latency, last_ms, last_id, last_state, last_status`
 	// sumLatency adds up two rows of classes, one by one.
 	sumLatency = `(SELECT array_agg(a + b ORDER BY class) FROM unnest(h.latency, excluded.latency) WITH ORDINALITY AS pair (a, b, class))`
-	addHour    = `INSERT INTO hour AS h (slot, hour, webhook, attempts, succeeded, failed, exhausted, took_us, latency,
-    last_ms, last_id, last_state, last_status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-  ON CONFLICT (hour, webhook, slot) DO UPDATE SET attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded,
+	// pgHourAdds and pgTenantHourAdds add to a row that is there already.
+	pgHourAdds = `
+  ON CONFLICT (hour, tenant, webhook, slot) DO UPDATE SET attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded,
     failed = h.failed + excluded.failed, exhausted = h.exhausted + excluded.exhausted, took_us = h.took_us + excluded.took_us,
     latency = ` + sumLatency + `,
     last_id = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_id ELSE h.last_id END,
     last_state = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_state ELSE h.last_state END,
     last_status = CASE WHEN excluded.last_ms >= h.last_ms THEN excluded.last_status ELSE h.last_status END,
     last_ms = greatest(h.last_ms, excluded.last_ms)`
-	addTenantHour = `INSERT INTO tenant_hour AS h (slot, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed,
-    exhausted, took_us, latency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+	pgTenantHourAdds = `
   ON CONFLICT (tenant, hour, slot) DO UPDATE SET events = h.events + excluded.events, unmatched = h.unmatched + excluded.unmatched,
     planned = h.planned + excluded.planned, skipped = h.skipped + excluded.skipped, cancelled = h.cancelled + excluded.cancelled,
     attempts = h.attempts + excluded.attempts, succeeded = h.succeeded + excluded.succeeded, failed = h.failed + excluded.failed,
     exhausted = h.exhausted + excluded.exhausted, took_us = h.took_us + excluded.took_us, latency = ` + sumLatency
+)
+
+var (
+	addHours = `INSERT INTO hour AS h (slot, hour, tenant, webhook, ` + pgHourSums + `)
+  SELECT $1, hour, tenant, webhook, attempts, succeeded, failed, exhausted, took_us, ` + pgClasses + `, last_ms, last_id, last_state, last_status
+  FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+    $12::bigint[], $13::bigint[]) WITH ORDINALITY
+    AS added (hour, tenant, webhook, attempts, succeeded, failed, exhausted, took_us, last_ms, last_id, last_state, last_status, n),
+    (SELECT $14::bigint[]) AS all_of (latency)` + pgHourAdds
+	addTenantHours = `INSERT INTO tenant_hour AS h (slot, tenant, hour, ` + tenantHourColumns + `)
+  SELECT $1, tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, ` + pgClasses + `
+  FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+    $12::bigint[], $13::bigint[]) WITH ORDINALITY
+    AS added (tenant, hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, n),
+    (SELECT $14::bigint[]) AS all_of (latency)` + pgTenantHourAdds
+	// pgClasses is the classes of a row: those of all rows stand in one array, one row after the other.
+	pgClasses = fmt.Sprintf(`latency[(n - 1) * %[1]d + 1 : n * %[1]d]`, len(delivery.LatencyBounds)+1)
 )
 
 // flushCounts writes what the transaction has added, into rows that no other transaction under way has to do with.
@@ -102,45 +123,74 @@ func (t *pgTx) flushCounts() error {
 	if len(tenants) > 0 {
 		q.add(addOpened, t.slot, tenants, added)
 	}
-	for key, row := range c.hours {
-		h := &row.counts
-		q.add(addHour, t.slot, key.hour, int64(key.webhook), h.Attempts, h.Succeeded, h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:],
-			unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
+	if len(c.hours) > 0 {
+		columns, latency := make([][]int64, 12), []int64(nil)
+		for key, row := range c.hours {
+			h := &row.counts
+			addRow(columns, key.hour, int64(key.tenant), int64(key.webhook), h.Attempts, h.Succeeded, h.Failed, h.Exhausted, h.Took.Microseconds(),
+				unixMilli(row.last.At), int64(row.last.Delivery), int64(codeOf(row.last.State)), int64(row.last.StatusCode))
+			latency = append(latency, h.Latency[:]...)
+		}
+		q.add(addHours, arguments(t.slot, columns, latency)...)
 	}
-	for key, h := range c.tenants {
-		q.add(addTenantHour, t.slot, int64(key.webhook), key.hour, h.Events, h.Unmatched, h.Planned, h.Skipped, h.Cancelled, h.Attempts, h.Succeeded,
-			h.Failed, h.Exhausted, h.Took.Microseconds(), h.Latency[:])
+	if len(c.tenants) > 0 {
+		columns, latency := make([][]int64, 12), []int64(nil)
+		for key, h := range c.tenants {
+			addRow(columns, int64(key.webhook), key.hour, h.Events, h.Unmatched, h.Planned, h.Skipped, h.Cancelled, h.Attempts, h.Succeeded,
+				h.Failed, h.Exhausted, h.Took.Microseconds())
+			latency = append(latency, h.Latency[:]...)
+		}
+		q.add(addTenantHours, arguments(t.slot, columns, latency)...)
 	}
 	return q.send(t.ctx, t.tx)
+}
+
+func addRow(columns [][]int64, values ...int64) {
+	for i, value := range values {
+		columns[i] = append(columns[i], value)
+	}
+}
+
+func arguments(slot int64, columns [][]int64, latency []int64) []any {
+	list := []any{slot}
+	for _, column := range columns {
+		list = append(list, column)
+	}
+	return append(list, latency)
 }
 
 // openCount is the number of open deliveries: what this node has added since it joined, exactly, and what others had when they were last asked.
 type openCount struct {
 	mu     sync.Mutex
+	node   int64 // our number
 	ours   int64
 	others int64
-	doubt  bool // a commit has failed: ours may have been added or not
 }
 
-func (o *openCount) add(c *counts) {
+// add takes note of what a transaction of ours has added. One that it began under another number was counted by whoever buried that.
+func (o *openCount) add(node int64, c *counts) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if node != o.node {
+		return
+	}
 	for _, n := range c.opened {
 		o.ours += n
 	}
 }
 
-func (o *openCount) uncertain() {
+// is says what this node has added, where that was in doubt.
+func (o *openCount) is(ours int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.doubt = true
+	o.ours = ours
 }
 
 // begin starts anew, for a node that has just joined.
-func (o *openCount) begin() {
+func (o *openCount) begin(node int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ours, o.doubt = 0, false
+	o.node, o.ours = node, 0
 }
 
 // Open is the number of deliveries that wait or are being sent, on all nodes; what others have made or ended counts a little later.
@@ -154,9 +204,9 @@ func (p *Postgres) Open() int {
 const pgOpened = `SELECT coalesce(sum(n) FILTER (WHERE slot BETWEEN $1 AND $2), 0)::bigint,
   coalesce(sum(n) FILTER (WHERE slot NOT BETWEEN $1 AND $2), 0)::bigint FROM opened`
 
-func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err error) {
+func (p *Postgres) readOpened(ctx context.Context, q rowQuerier) (ours, others int64, err error) {
 	first := p.node.Load()*writersAtOnce + 1
-	err = p.pool.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
+	err = q.QueryRow(ctx, pgOpened, first, first+writersAtOnce-1).Scan(&ours, &others)
 	if err != nil {
 		err = fmt.Errorf("count open deliveries: %w", err)
 	}
@@ -165,34 +215,13 @@ func (p *Postgres) readOpened(ctx context.Context) (ours, others int64, err erro
 
 // countOthers asks for what other nodes have added.
 func (p *Postgres) countOthers(ctx context.Context) error {
-	_, others, err := p.readOpened(ctx)
+	_, others, err := p.readOpened(ctx, p.pool)
 	if err != nil {
 		return err
 	}
 	p.opened.mu.Lock()
 	defer p.opened.mu.Unlock()
 	p.opened.others = others
-	return nil
-}
-
-// settleDoubt counts what this node has added where that is in doubt, while nobody here writes.
-func (p *Postgres) settleDoubt(ctx context.Context) error {
-	p.opened.mu.Lock()
-	doubt := p.opened.doubt
-	p.opened.mu.Unlock()
-	if !doubt {
-		return nil
-	}
-	for range writersAtOnce {
-		defer p.slots.give(p.slots.take())
-	}
-	ours, _, err := p.readOpened(ctx)
-	if err != nil {
-		return err
-	}
-	p.opened.mu.Lock()
-	defer p.opened.mu.Unlock()
-	p.opened.ours, p.opened.doubt = ours, false
 	return nil
 }
 
@@ -229,141 +258,4 @@ func (p *Postgres) OpenWork(ctx context.Context, tenant uint32) (delivery.OpenWo
 		return delivery.OpenWork{}, fmt.Errorf("open work of tenant %d: %w", tenant, err)
 	}
 	return open, nil
-}
-
-const (
-	pgSumOfHours = `sum(attempts)::bigint, sum(succeeded)::bigint, sum(failed)::bigint, sum(exhausted)::bigint, sum(took_us)::bigint`
-	// pgAskedHours counts the hours from the first to before the last.
-	pgAskedHours  = `generate_series(?1::bigint, ?2::bigint - 1) AS asked (n)`
-	pgHoursOfHook = `SELECT hour, attempts, succeeded, failed, exhausted, took_us, latency FROM ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = ?3
-  WHERE EXISTS (SELECT 1 FROM webhook WHERE key = ?3 AND tenant = ?4) ORDER BY n`
-	pgTotalsOfTenant = `SELECT key, ` + pgSumOfHours + ` FROM webhook CROSS JOIN ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = key
-  WHERE webhook.tenant = ?3 GROUP BY key ORDER BY key`
-	pgTotalsOfHooks = `SELECT webhook, ` + pgSumOfHours + ` FROM unnest(?3::bigint[]) AS wanted (key) CROSS JOIN ` + pgAskedHours + `
-  JOIN hour ON hour = n AND webhook = wanted.key GROUP BY webhook`
-	pgLastOfHooks = `SELECT DISTINCT ON (webhook) webhook, last_ms, last_id, last_state, last_status FROM unnest(?3::bigint[]) AS wanted (key)
-  CROSS JOIN ` + pgAskedHours + ` JOIN hour ON hour = n AND webhook = wanted.key ORDER BY webhook, last_ms DESC, last_id DESC`
-	pgTenantHours = `SELECT hour, events, unmatched, planned, skipped, cancelled, attempts, succeeded, failed, exhausted, took_us, latency
-  FROM tenant_hour WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour`
-)
-
-// Hourly lists the hours from the one of from until to in which a webhook of the tenant had attempts, the oldest first.
-func (p *Postgres) Hourly(ctx context.Context, tenant, webhook uint32, from, to time.Time) ([]delivery.HourCounts, error) {
-	first, after := hoursOf(from, to)
-	var list []delivery.HourCounts
-	err := p.eachPooled(ctx, pgHoursOfHook, func(scan func(...any) error) error {
-		var c delivery.HourCounts
-		var hour, took int64
-		var latency []int64
-		if err := scan(&hour, &c.Attempts, &c.Succeeded, &c.Failed, &c.Exhausted, &took, &latency); err != nil {
-			return err
-		}
-		c.Hour, c.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
-		copy(c.Latency[:], latency)
-		if n := len(list); n > 0 && list[n-1].Hour.Equal(c.Hour) { // of another writer
-			list[n-1].Add(&c)
-			return nil
-		}
-		list = append(list, c)
-		return nil
-	}, first, after, int64(webhook), int64(tenant))
-	if err != nil {
-		return nil, fmt.Errorf("counters of webhook %d: %w", webhook, err)
-	}
-	return list, nil
-}
-
-// TenantHours lists the hours from the one of from until to in which anything of the tenant was counted, the oldest first.
-func (p *Postgres) TenantHours(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.TenantHour, error) {
-	first, after := hoursOf(from, to)
-	var list []delivery.TenantHour
-	err := p.eachPooled(ctx, pgTenantHours, func(scan func(...any) error) error {
-		var h delivery.TenantHour
-		var hour, took int64
-		var latency []int64
-		err := scan(&hour, &h.Events, &h.Unmatched, &h.Planned, &h.Skipped, &h.Cancelled, &h.Attempts, &h.Succeeded, &h.Failed, &h.Exhausted,
-			&took, &latency)
-		if err != nil {
-			return err
-		}
-		h.Hour, h.Took = time.Unix(hour*3600, 0).UTC(), microseconds(took)
-		copy(h.Latency[:], latency)
-		if n := len(list); n > 0 && list[n-1].Hour.Equal(h.Hour) {
-			list[n-1].Add(&h)
-			return nil
-		}
-		list = append(list, h)
-		return nil
-	}, int64(tenant), first, after)
-	if err != nil {
-		return nil, fmt.Errorf("counters of tenant %d: %w", tenant, err)
-	}
-	return list, nil
-}
-
-// WebhookTotals sums up the hours from the one of from until to for each of a tenant's webhooks that had attempts in them, in the order of
-// their keys.
-func (p *Postgres) WebhookTotals(ctx context.Context, tenant uint32, from, to time.Time) ([]delivery.WebhookTotal, error) {
-	first, after := hoursOf(from, to)
-	var list []delivery.WebhookTotal
-	err := p.eachPooled(ctx, pgTotalsOfTenant, func(scan func(...any) error) error {
-		total, err := scanTotal(scan)
-		list = append(list, total)
-		return err
-	}, first, after, int64(tenant))
-	if err != nil {
-		return nil, fmt.Errorf("totals of tenant %d: %w", tenant, err)
-	}
-	return list, nil
-}
-
-// Summaries tells of webhooks, in the order of the keys given, what their attempts of the hours from that of since until now came to, and the
-// attempt that ended last.
-func (p *Postgres) Summaries(ctx context.Context, webhooks []uint32, since, now time.Time) ([]delivery.WebhookSummary, error) {
-	list := make([]delivery.WebhookSummary, len(webhooks))
-	keys := make([]int64, len(webhooks))
-	for i, key := range webhooks {
-		list[i].Webhook, keys[i] = key, int64(key)
-	}
-	place := func(webhook uint32) int { return slices.Index(webhooks, webhook) }
-	first, after := hoursOf(since, now)
-	err := p.eachPooled(ctx, pgTotalsOfHooks, func(scan func(...any) error) error {
-		total, err := scanTotal(scan)
-		if err == nil {
-			list[place(total.Webhook)].Counts = total.HourCounts
-		}
-		return err
-	}, first, after, keys)
-	if err == nil {
-		first, after = hoursOf(now.Add(-lastSeen), now)
-		err = p.eachPooled(ctx, pgLastOfHooks, func(scan func(...any) error) error {
-			var webhook, at, id, state int64
-			last := new(delivery.LastAttempt)
-			if err := scan(&webhook, &at, &id, &state, &last.StatusCode); err != nil || at == 0 {
-				return err
-			}
-			last.At, last.Delivery, last.State = timeOf(at), triggers.ID(id), stateOf(state)
-			list[place(uint32(webhook))].Last = last //nolint:gosec // a key
-			return nil
-		}, first, after, keys)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("summaries of webhooks: %w", err)
-	}
-	return list, nil
-}
-
-// eachPooled calls row for every row of an answer, outside of transactions.
-func (p *Postgres) eachPooled(ctx context.Context, text string, row func(scan func(...any) error) error, args ...any) error {
-	rows, err := p.pool.Query(ctx, numbered(text), args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -2,19 +2,27 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"runtime"
 	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
 const (
+	// pgFindIdentities looks each up by its whole key. Without OFFSET 0, and without statistics of a day that has just begun, PostgreSQL would read all
+	// of the day for each batch.
 	pgFindIdentities = `SELECT i.tenant, i.job, i.name, i.source, event, digest, matched
   FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[]) AS wanted (tenant, job, name, source)
   CROSS JOIN unnest($5::bigint[]) AS days (day)
-  JOIN identity AS i ON i.day = days.day AND i.tenant = wanted.tenant AND i.job = wanted.job AND i.name = wanted.name AND i.source = wanted.source`
+  CROSS JOIN LATERAL (SELECT * FROM identity WHERE identity.day = days.day AND identity.tenant = wanted.tenant AND identity.job = wanted.job
+    AND identity.name = wanted.name AND identity.source = wanted.source OFFSET 0) AS i`
 	pgInsertIdentities = `INSERT INTO identity (day, tenant, job, name, source, event, digest, matched)
   SELECT $1, * FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bytea[], $8::bigint[])`
 	pgInsertEvents = `INSERT INTO event (id, tenant, uri, event_id, source, username, when_ms, accepted_ms, body, matches, heard_by)
@@ -85,13 +93,30 @@ func (p *Postgres) acceptGroup(group []*enqueueRequest) {
 		for _, r := range group {
 			r.answer <- r.refused
 		}
-	case len(group) == 1:
-		group[0].answer <- pgCommitError(err)
+	case len(group) == 1 || !mayBeOfOne(err):
+		for _, r := range group {
+			r.answer <- pgCommitError(err)
+		}
 	default:
 		for i := range group {
 			p.acceptGroup(group[i : i+1])
 		}
 	}
+}
+
+// mayBeOfOne reports whether an error may be that of one batch of a group. Where it is the database's, or time's, each would only wait for it again, one after the
+// other.
+func mayBeOfOne(err error) bool {
+	if code := codeOfError(err); code != "" {
+		switch code[:2] {
+		case "08", "25", "53", "55", "57", "58": // connection, state of the transaction, resources, locks, operators, system
+			return false
+		}
+		return true
+	}
+	_, wire := errors.AsType[net.Error](err)
+	_, away := errors.AsType[*pgconn.ConnectError](err)
+	return !wire && !away && !pgconn.Timeout(err) && !errors.Is(err, errSilent) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // acceptor stores one group.
@@ -251,12 +276,7 @@ func (a *acceptor) lookUp() error {
 	slices.Sort(hooks)
 	q := newQueue()
 	if hooks = slices.Compact(hooks); len(hooks) > 0 {
-		q.rows(func(scan func(...any) error) error {
-			var key, ordered int64
-			err := scan(&key, &ordered)
-			a.ordered[uint32(key)] = ordered != 0 //nolint:gosec // a key
-			return err
-		}, pgHooksOf, hooks)
+		q.orderedOf(hooks, a.ordered)
 	}
 	if len(names) > 0 {
 		asked := make(map[[3]string]identity, len(names)) // what is read back, to what was asked
@@ -338,6 +358,7 @@ func (a *acceptor) plan(e *delivery.Acceptance, event triggers.ID, i int, accept
 		c.tenant, c.revision, c.trigger = append(c.tenant, int64(e.Tenant)), append(c.revision, p.Revision), append(c.trigger, int64(p.Trigger))
 	case fateLeased:
 		a.work.add(id, &l, nil, &a.node, lineIf(ordered, e))
+		a.leases = append(a.leases, doubtfulLease{id, l.fence})
 		a.counts.open(e.Tenant, 1)
 	case fateWaiting:
 		a.work.add(id, &l, &accepted, nil, lineIf(ordered, e))

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -21,6 +23,12 @@ func Observed(config Config, seen func(statement string)) Config {
 func (p *Postgres) Beat(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.beat(t.Context()))
+}
+
+// Tidy does at once what a node does every minute.
+func (p *Postgres) Tidy(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.tidy(t.Context()))
 }
 
 // Look has the database be asked for waiting work before the next claim.
@@ -46,10 +54,32 @@ func (p *Postgres) Seal(t *testing.T) {
 	}
 }
 
+// Fold adds up what several writers have counted, also in hours that are not over.
+func (p *Postgres) Fold(t *testing.T) {
+	t.Helper()
+	over := p.now().Add(time.Hour).Unix()/3600 + 1
+	next, err := p.foldHours(t.Context(), 0, over)
+	require.NoError(t, err)
+	require.Equal(t, over, next)
+}
+
+// FoldDue does at once what a node does every few seconds.
+func (p *Postgres) FoldDue(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.foldDue(t.Context()))
+}
+
 // Exec does to the tables what no method does.
 func (p *Postgres) Exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
 	_, err := p.pool.Exec(context.WithoutCancel(t.Context()), statement, args...)
+	require.NoError(t, err)
+}
+
+// Script does to the tables what no method does, in several statements.
+func (p *Postgres) Script(t *testing.T, statements string) {
+	t.Helper()
+	_, err := p.pool.Exec(context.WithoutCancel(t.Context()), statements, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 }
 
@@ -89,3 +119,6 @@ CREATE TEMP TABLE IF NOT EXISTS attempts_aside AS SELECT * FROM attempt WHERE fa
 	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+execute).Scan(&plan), statement)
 	return plan
 }
+
+// IsSilent reports whether an error says that the database does not answer.
+func IsSilent(err error) bool { return errors.Is(err, errSilent) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,8 @@ const (
 	followInterval = 500 * time.Millisecond
 	// followPause is between two tries to listen.
 	followPause = time.Second
+	// othersChannel is where nodes tell each other what passes.
+	othersChannel = "portalhook_others"
 )
 
 // pgVersion is the version of the store: that of the last change that was committed, since changes are made one after another.
@@ -68,8 +71,25 @@ func (p *Postgres) changesSince(ctx context.Context, tx querier, version int64, 
 	return rows.Err()
 }
 
-// Follow calls apply with what has changed after a version, as soon as it is committed, until ctx ends. What apply fails at is told again.
-func (p *Postgres) Follow(ctx context.Context, version int64, apply func(context.Context, *delivery.Changes) error) {
+// pgTell hands texts to all that listen, each with the name of the process before it that it is of.
+const pgTell = `SELECT pg_notify('portalhook_others', $1 || ' ' || told.text) FROM unnest($2::text[]) AS told (text)`
+
+// Tell implements delivery.Others: the texts come to what other nodes have given to Follow.
+func (p *Postgres) Tell(ctx context.Context, texts []string) error {
+	leave, err := p.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if _, err := p.pool.Exec(ctx, pgTell, p.voice, texts); err != nil {
+		return fmt.Errorf("tell other nodes: %w", err)
+	}
+	return nil
+}
+
+// Follow calls apply with what has changed after a version, as soon as it is committed, until ctx ends. What apply fails at is told again. Hear is
+// called with what other nodes Tell, while there is a connection that listens.
+func (p *Postgres) Follow(ctx context.Context, version int64, apply func(context.Context, *delivery.Changes) error, hear func(text string)) {
 	var listening *pgx.Conn
 	defer func() {
 		if listening != nil {
@@ -95,7 +115,7 @@ func (p *Postgres) Follow(ctx context.Context, version int64, apply func(context
 			p.log.Error("changes of other nodes are not known; trying again", "err", err)
 		}
 		failing = err != nil
-		if listening = p.await(ctx, listening); ctx.Err() != nil {
+		if listening = p.await(ctx, listening, hear); ctx.Err() != nil {
 			return
 		}
 	}
@@ -107,14 +127,14 @@ func (p *Postgres) listen(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, `LISTEN portalhook_change`); err != nil {
+	if _, err := conn.Exec(ctx, `LISTEN portalhook_change; LISTEN portalhook_others`); err != nil {
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return conn, nil
 }
 
 // await returns when something has changed, or after a while. It gives the connection back, nil when it is broken.
-func (p *Postgres) await(ctx context.Context, listening *pgx.Conn) *pgx.Conn {
+func (p *Postgres) await(ctx context.Context, listening *pgx.Conn, hear func(text string)) *pgx.Conn {
 	if listening == nil {
 		pause := time.NewTimer(followInterval)
 		defer pause.Stop()
@@ -126,11 +146,18 @@ func (p *Postgres) await(ctx context.Context, listening *pgx.Conn) *pgx.Conn {
 	}
 	waiting, cancel := context.WithTimeout(ctx, followInterval)
 	defer cancel()
-	_, err := listening.WaitForNotification(waiting)
-	if err == nil || !listening.IsClosed() {
-		return listening
+	for {
+		told, err := listening.WaitForNotification(waiting)
+		switch {
+		case err != nil && listening.IsClosed():
+			return nil
+		case err != nil || told.Channel != othersChannel:
+			return listening
+		}
+		if voice, text, _ := strings.Cut(told.Payload, " "); voice != p.voice {
+			hear(text)
+		}
 	}
-	return nil
 }
 
 // Alone runs do while no other node does: for what is made once for all of them.

@@ -16,8 +16,8 @@ const (
 	// nodeSilence is how long a node may not be heard of, by the database's clock, before it is taken for dead. With the time between two looks
 	// its work is taken over within 15 s.
 	nodeSilence = 12 * time.Second
-	// orphanInterval is how often waiting work of webhooks that are gone is looked for: of a node that ended while it deleted one.
-	orphanInterval = time.Minute
+	// tidyInterval is how often waiting work of webhooks that are gone is looked for, of a node that ended while it deleted one, and buckets that are full.
+	tidyInterval = time.Minute
 )
 
 // join makes a row for this node, in place of the one that was found dead; 0 at the start. The leases of that are of a node that is dead.
@@ -41,10 +41,10 @@ func (p *Postgres) join(ctx context.Context, dead int64) error {
 	if err != nil {
 		return fmt.Errorf("join the other nodes: %w", err)
 	}
+	p.opened.begin(id) // before anything is counted under it
 	if before := p.node.Swap(id); before != 0 {
 		p.log.Warn("this node was not heard of for long: its deliveries have gone to others", "node", id)
 	}
-	p.opened.begin()
 	if err := p.elect(ctx); err != nil {
 		return err
 	}
@@ -64,9 +64,22 @@ func (p *Postgres) leave(ctx context.Context) error {
 // keepAlive says that this node is alive, takes over what dead ones have left and keeps what is held in memory in step with the database, until
 // the store is closed.
 func (p *Postgres) keepAlive() {
+	tidied := time.Now()
+	p.repeat(func(ctx context.Context) error {
+		err := p.beat(ctx)
+		if err == nil && time.Since(tidied) > tidyInterval {
+			tidied = time.Now()
+			err = p.tidy(ctx)
+		}
+		return err
+	})
+}
+
+// repeat does something with every beat until the store is closed. Each time it may take as long as a transaction.
+func (p *Postgres) repeat(do func(context.Context) error) {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
-	failing, orphans := false, time.Now()
+	failing := false
 	for {
 		select {
 		case <-p.closing:
@@ -74,17 +87,24 @@ func (p *Postgres) keepAlive() {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
-		err := p.beat(ctx)
-		if err == nil && time.Since(orphans) > orphanInterval {
-			orphans = time.Now()
-			err = p.cancelOrphans(ctx)
-		}
+		err := do(ctx)
 		cancel()
 		if err != nil && !failing {
 			p.log.Error("the database does not answer; trying again", "err", err)
 		}
 		failing = err != nil
 	}
+}
+
+// tidy cancels the work of webhooks that are gone, and forgets buckets that are as good as new ones.
+func (p *Postgres) tidy(ctx context.Context) error {
+	if err := p.cancelOrphans(ctx); err != nil {
+		return err
+	}
+	if _, err := p.pool.Exec(ctx, pgFullRates, p.now().Add(-rateIdle).UnixMilli()); err != nil {
+		return fmt.Errorf("forget full buckets: %w", err)
+	}
+	return nil
 }
 
 func (p *Postgres) beat(ctx context.Context) error {
@@ -117,22 +137,19 @@ func (p *Postgres) beat(ctx context.Context) error {
 	if err := p.prepareDays(ctx, dayOf(next)); err != nil {
 		return err
 	}
-	if err := p.settleDoubt(ctx); err != nil {
-		return err
-	}
-	if err := p.countOthers(ctx); err != nil {
-		return err
-	}
-	return p.sealDue(ctx)
+	return p.countOthers(ctx)
 }
 
-// elect finds out whether this is the oldest node.
+// elect finds out whether this is the oldest node, and how many there are.
 func (p *Postgres) elect(ctx context.Context) error {
 	var oldest bool
-	if err := p.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT 1 FROM node WHERE id < $1)`, p.node.Load()).Scan(&oldest); err != nil {
+	var nodes int32
+	err := p.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE id < $1) = 0, count(*) FROM node`, p.node.Load()).Scan(&oldest, &nodes)
+	if err != nil {
 		return err
 	}
 	p.leads.Store(oldest)
+	p.alive.Store(nodes)
 	return nil
 }
 

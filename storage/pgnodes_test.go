@@ -3,6 +3,8 @@ package storage_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,6 +137,40 @@ func TestNodeThatVanished(t *testing.T) {
 	require.EqualValues(t, 1, all[1].Number(t, `SELECT count(*) FROM node`))
 }
 
+// A node that was taken for dead joins once, however much finds that out at the same time, and counts what is open as the others do.
+func TestNodeJoinsAnewOnce(t *testing.T) {
+	t.Parallel()
+	all := nodes(t, 2)
+	w := sharedHook(t, all[0])
+	n := 0
+	for range 5 {
+		before := all[0].Node()
+		all[1].Exec(t, `UPDATE node SET seen_at = clock_timestamp() - interval '13 seconds' WHERE id = $1`, before)
+		all[1].Beat(t)
+		var group sync.WaitGroup
+		for range 12 {
+			n++
+			batch := []delivery.Acceptance{shared(t, all[0], w, n, "", waitingFor(w))}
+			group.Go(func() {
+				if _, err := all[0].Enqueue(t.Context(), batch); err != nil {
+					t.Errorf("enqueue: %v", err)
+				}
+			})
+			group.Go(func() {
+				if _, err := all[0].Settle(t.Context(), []delivery.Settlement{succeeded(delivery.Claimed{ID: 1})}); err != nil {
+					t.Errorf("settle: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		require.EqualValues(t, 2, all[1].Number(t, `SELECT count(*) FROM node`))
+	}
+	for _, node := range all {
+		node.Beat(t)
+		require.Equal(t, n, node.Open())
+	}
+}
+
 // The same event at several nodes at once is stored once, and answered alike.
 func TestCase19SameEventOnAllNodes(t *testing.T) {
 	t.Parallel()
@@ -256,7 +292,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 				err := directory[i].Follow(ctx, changes)
 				heard <- struct{}{}
 				return err
-			})
+			}, func(string) {})
 		})
 	}
 	uri, err := triggers.Default().ParseURI("/items/a/share")
@@ -299,4 +335,88 @@ func TestNodesHearOfChanges(t *testing.T) {
 	until("its end was not heard of", func() bool { return matches(0) == 1 })
 	_, err = directory[0].ByID(second.Tenant, second.ID)
 	require.ErrorIs(t, err, triggers.ErrNotFound)
+}
+
+// directories are the directories of nodes, none of which hears of the others: each has only what it asks for.
+func directories(t *testing.T, all []*storage.Postgres) []*delivery.Directory {
+	t.Helper()
+	list := make([]*delivery.Directory, len(all))
+	for i, node := range all {
+		var err error
+		list[i], err = delivery.NewDirectory(t.Context(), delivery.DirectoryConfig{Store: node, Table: router.NewTable()})
+		require.NoError(t, err)
+	}
+	return list
+}
+
+// However many people save one webhook at several nodes at once, no save is lost: each is made of what was saved before it.
+func TestNoSaveIsLost(t *testing.T) {
+	t.Parallel()
+	all := nodes(t, 3)
+	w := sharedHook(t, all[0])
+	w.Secret, w.EncryptedHeaders = triggers.NewSecret("0123456789abcdef0123456789abcdef"), []triggers.Header{{Name: "x-a", Value: triggers.NewSecret("a")}}
+	require.NoError(t, all[0].UpdateWebhook(t.Context(), w, delivery.WebhookLimits{}))
+	nodes := directories(t, all)
+	const each = 12
+	var people sync.WaitGroup
+	var made atomic.Int32
+	for person := range 2 * len(nodes) {
+		people.Go(func() {
+			for n := range each {
+				_, err := nodes[person%len(nodes)].Update(t.Context(), w.Tenant, w.ID, func(w *triggers.Webhook) error {
+					made.Add(1)
+					w.Description += fmt.Sprintf("%d.%d ", person, n)
+					w.UpdatedAt = all[0].Now()
+					return nil
+				})
+				if err != nil {
+					t.Errorf("person %d: %v", person, err)
+					return
+				}
+			}
+		})
+	}
+	people.Wait()
+	last, err := all[1].Webhook(t.Context(), w.Tenant, w.ID)
+	require.NoError(t, err)
+	saves := strings.Fields(last.Description)
+	require.Len(t, saves, 2*len(nodes)*each)
+	slices.Sort(saves)
+	require.Len(t, slices.Compact(saves), 2*len(nodes)*each)
+	t.Logf("%d changes were made of %d", made.Load(), len(saves))
+}
+
+// A webhook is switched off by what it failed at all nodes, by its own policy and by the standard rule alike.
+func TestFailuresOfAllNodesCount(t *testing.T) {
+	t.Parallel()
+	all := nodes(t, 2)
+	w := sharedHook(t, all[0])
+	policy := &triggers.DeactivationPolicy{NumberOfFailures: 3, DaysInPast: 1}
+	fail := func(node *storage.Postgres, at time.Time, policy *triggers.DeactivationPolicy) delivery.Verdict {
+		t.Helper()
+		receipts, err := node.Enqueue(t.Context(), []delivery.Acceptance{shared(t, node, w, 1, "", waitingFor(w))})
+		require.NoError(t, err)
+		claimed := claimAll(t, node)
+		require.Len(t, claimed, 1)
+		require.Equal(t, receipts[0].ID+1, claimed[0].ID)
+		s := succeeded(claimed[0])
+		s.State, s.Policy = delivery.Exhausted, policy
+		s.Attempt = &delivery.Attempt{StartedAt: at, StatusCode: 500, Outcome: delivery.Rejected}
+		_, err = node.Settle(t.Context(), []delivery.Settlement{s})
+		require.NoError(t, err)
+		health, err := node.Health(t.Context(), w.Key)
+		require.NoError(t, err)
+		of := health[w.Key]
+		return of.Judge(policy, at)
+	}
+	began := all[0].Now()
+	require.False(t, fail(all[0], began, policy).Off)
+	require.False(t, fail(all[1], began.Add(time.Second), policy).Off)
+	verdict := fail(all[0], began.Add(2*time.Second), policy)
+	require.True(t, verdict.Off)
+	require.Equal(t, "FAILURES", verdict.Code)
+	require.False(t, fail(all[1], began.Add(119*time.Hour), nil).Off)
+	verdict = fail(all[0], began.Add(121*time.Hour), nil)
+	require.True(t, verdict.Off)
+	require.Equal(t, "FAILING", verdict.Code)
 }

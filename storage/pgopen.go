@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ func migratePostgres(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return errURL
 	}
+	maps.Copy(config.RuntimeParams, pgKeepAlives)
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	files, err := migrationFiles()

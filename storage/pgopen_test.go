@@ -85,18 +85,6 @@ func TestNodesShiftOnce(t *testing.T) {
 	require.Equal(t, due+2*time.Hour.Milliseconds(), all[0].Number(t, `SELECT due_ms FROM work`), "it was set again")
 }
 
-// A store that is closed says so.
-func TestPostgresClosed(t *testing.T) {
-	t.Parallel()
-	store := nodes(t, 1)[0]
-	require.NoError(t, store.Ping(t.Context()))
-	require.NoError(t, store.Close())
-	require.ErrorIs(t, store.Ping(t.Context()), storage.ErrClosed)
-	require.ErrorIs(t, store.Close(), storage.ErrClosed)
-	_, err := store.Enqueue(t.Context(), make([]delivery.Acceptance, 1))
-	require.ErrorIs(t, err, storage.ErrClosed)
-}
-
 // Whatever a sender or a receiver writes is stored, though PostgreSQL has no character zero and takes UTF-8 only.
 func TestPostgresKeepsAnyText(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,7 @@ func (t *pgTx) again(e *editor, l lease, old triggers.ID, due *int64) (leased, e
 	l.fence = 0
 	if due == nil {
 		node, l.fence = &t.node, 1
+		t.leases = append(t.leases, doubtfulLease{id, l.fence})
 	} else {
 		t.marks = append(t.marks, mark{l.webhook, *due})
 	}
@@ -146,7 +147,11 @@ func (t *pgTx) closeIntervals(now int64) (made int, more bool, err error) {
 	}
 	var work workColumnsOf
 	var deliveries, events, webhooks []int64
-	ordered, err := t.orderedOf(groups)
+	hooks := make([]uint32, len(groups))
+	for i := range groups {
+		hooks[i] = groups[i].webhook
+	}
+	ordered, err := t.orderedOf(hooks)
 	if err != nil {
 		return 0, false, err
 	}
@@ -179,23 +184,6 @@ func passedOver(err error) error {
 		return errPassedOver
 	}
 	return nil
-}
-
-// orderedOf says which of the groups' webhooks are ordered.
-func (t *pgTx) orderedOf(groups []group) (map[uint32]bool, error) {
-	keys := make([]int64, len(groups))
-	for i := range groups {
-		keys[i] = int64(groups[i].webhook)
-	}
-	ordered := make(map[uint32]bool)
-	q := newQueue()
-	q.rows(func(scan func(...any) error) error {
-		var key, is int64
-		err := scan(&key, &is)
-		ordered[uint32(key)] = is != 0 //nolint:gosec // a key
-		return err
-	}, pgHooksOf, keys)
-	return ordered, q.send(t.ctx, t.tx)
 }
 
 // ShiftDue implements delivery.Shifter. It is the database's clock that was set, so every node finds it so: the first that says so moves the dates

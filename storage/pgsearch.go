@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"portalhook/triggers"
@@ -36,16 +37,16 @@ func (p *Postgres) readTail() searchTailReader {
 		if err := tx.QueryRowContext(ctx, pgIndexedTo).Scan(&last); err != nil {
 			return nil, err
 		}
-		entries, err = p.unindexed(ctx, tx, triggers.ID(last), ever)
+		entries, err = p.unindexed(ctx, tx, triggers.ID(last), ever, math.MaxInt)
 		return entries, err
 	}
 }
 
-// unindexed makes the entries of the events and deliveries in a range, in the order of their numbers.
-func (p *Postgres) unindexed(ctx context.Context, tx querier, after, to triggers.ID) ([]searchEntry, error) {
+// unindexed makes the entries of the events and deliveries in a range, in the order of their numbers: all, or from the lowest on so many at least.
+func (p *Postgres) unindexed(ctx context.Context, tx querier, after, to triggers.ID, enough int) ([]searchEntry, error) {
 	var entries []searchEntry
 	var scratch []byte
-	for more := true; more; {
+	for more := true; more && len(entries) < enough; {
 		var events []indexed
 		err := each(ctx, tx, pgUnindexed, []any{int64(after), int64(to), unindexedAtOne}, func(rows *sql.Rows) error {
 			var id int64
@@ -130,15 +131,16 @@ func (p *Postgres) heardBetween(ctx context.Context, tx querier, events []indexe
 	return list, nil
 }
 
-// sealDue writes segments of what is in none yet, as far as it is much, or of a day that is over, unless another node is at it. It waits for the
+// sealDue writes segments of what is in none yet, as far as it is much, or of a day that is over. The oldest node does so for all. It waits for the
 // transactions that have drawn numbers up to then: nothing comes later that belongs into a segment.
 func (p *Postgres) sealDue(ctx context.Context) error {
-	for {
-		sealed, err := p.sealOnce(ctx, sealEntries)
+	for p.Leads() {
+		sealed, err := p.sealOnce(ctx, pgSealEntries)
 		if err != nil || !sealed {
 			return err
 		}
 	}
+	return nil
 }
 
 // sealOnce writes a segment of the oldest entries, if there are so many, or if their day is over.
@@ -153,7 +155,7 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 		if err := tx.lock(lockWebhooks, false); err != nil {
 			return err
 		}
-		return tx.tx.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&to)
+		return tx.tx.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&to)
 	})
 	if err != nil {
 		return false, err
@@ -164,7 +166,8 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 		if err := tx.QueryRowContext(ctx, pgIndexedTo).Scan(&last); err != nil {
 			return err
 		}
-		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to))
+		// One more shows that the last number's are whole.
+		entries, err = p.unindexed(ctx, tx, triggers.ID(last), triggers.ID(to), pgSealEntries+1)
 		return err
 	})
 	if err != nil || len(entries) == 0 {
@@ -176,7 +179,7 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 	} else if len(entries) < least && day >= p.today() {
 		return false, nil
 	}
-	entries = cutBetweenEvents(entries, sealEntries)
+	entries = cutBetweenEvents(entries, pgSealEntries)
 	err = p.plain(ctx, func(tx pgStatements) error { return tx.writeSegment(entries) })
 	if errors.Is(err, errPassedOver) {
 		return false, nil
@@ -186,6 +189,10 @@ func (p *Postgres) sealOnce(ctx context.Context, least int) (sealed bool, err er
 	}
 	return true, nil
 }
+
+// pgSealEntries is how many entries a segment has, of about 4,000 events: what is in none is read again for every question, so that it is less than what SQLite's
+// writer has in memory.
+const pgSealEntries = sealEntries / 4
 
 // entriesOfEvent is how many entries an event has, with its deliveries, at least.
 const entriesOfEvent = 3

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,7 +29,7 @@ const (
 	pgLastNumber   = `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM `
 	pgSetNumber    = `SELECT setval(pg_get_serial_sequence($1, $2), $3)`
 	pgSetNotice    = `SELECT setval(pg_get_serial_sequence('notice', 'id'), max(id)) FROM notice HAVING max(id) > 0`
-	pgSetDrawn     = `UPDATE drawn SET last = greatest(last, $1)`
+	pgSetDrawn     = `SELECT setval('drawn', greatest(last_value, $1)) FROM drawn`
 )
 
 // postgresSide is a database that a transfer has open.
@@ -159,7 +160,7 @@ func (s *postgresSide) freed(ms int64) { s.wait = ms }
 
 func (s *postgresSide) newest(ctx context.Context) (triggers.ID, error) {
 	var last int64
-	err := s.conn.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&last)
+	err := s.conn.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&last)
 	return triggers.ID(last), err
 }
 
@@ -191,23 +192,7 @@ func (s *postgresSide) from(p part) (string, error) {
 		}
 		return "(" + strings.Join(each, " UNION ALL ") + ") AS numbers", nil
 	case tableHour, tableTenantHour:
-		columns := slices.Clone(p.columns)
-		for i, column := range columns[p.keys:] {
-			switch {
-			case column == "latency":
-				var classes []string
-				for class := range len(delivery.LatencyBounds) + 1 {
-					classes = append(classes, fmt.Sprintf("coalesce(sum(latency[%d]), 0)::bigint", class+1))
-				}
-				column = "ARRAY[" + strings.Join(classes, ", ") + "] AS latency"
-			case strings.HasPrefix(column, "last_"):
-				column = fmt.Sprintf("(array_agg(%[1]s ORDER BY last_ms DESC, last_id DESC))[1] AS %[1]s", column)
-			default:
-				column = fmt.Sprintf("sum(%[1]s)::bigint AS %[1]s", column)
-			}
-			columns[p.keys+i] = column
-		}
-		return fmt.Sprintf("(SELECT %s FROM %s GROUP BY %s) AS added", strings.Join(columns, ", "), p, p.key()), nil
+		return fmt.Sprintf("(SELECT %s, %s FROM %s GROUP BY %[1]s) AS added", p.key(), sumsOf(p.columns[p.keys:]), p), nil
 	}
 	return p.String(), nil
 }
@@ -308,6 +293,13 @@ func (s *postgresSide) write(ctx context.Context, p part, rows [][]any, name, va
 func (s pgStatements) addRows(p part, rows [][]any) error {
 	columns, more := p.columns, []any(nil)
 	latency := p.latencyColumn()
+	if p.name == tableHour {
+		var err error
+		if rows, err = s.withTenants(rows); err != nil {
+			return err
+		}
+		columns = append(slices.Clone(columns), "tenant")
+	}
 	switch {
 	case latency >= 0:
 		columns, more = append(slices.Clone(columns), "slot"), []any{int64(0)} // that of no writer
@@ -327,6 +319,23 @@ func (s pgStatements) addRows(p part, rows [][]any) error {
 		return row, nil
 	}))
 	return err
+}
+
+// withTenants gives rows of the table hour with the tenant of their webhook, 0 where that is gone.
+func (s pgStatements) withTenants(rows [][]any) ([][]any, error) {
+	webhooks, tenants := make([]int64, len(rows)), make(map[int64]int64)
+	for i, row := range rows {
+		webhooks[i] = integer(row[1])
+	}
+	err := s.each(`SELECT key, tenant FROM webhook WHERE key = ANY($1)`, "", 2, func(row []driver.Value) error {
+		tenants[integer(row[0])] = integer(row[1])
+		return nil
+	}, webhooks)
+	longer := make([][]any, len(rows))
+	for i, row := range rows {
+		longer[i] = append(slices.Clip(row), tenants[webhooks[i]])
+	}
+	return longer, err
 }
 
 func (s pgStatements) addNumbers(_ part, rows [][]any) error {

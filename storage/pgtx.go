@@ -17,9 +17,12 @@ var errPassedOver = errors.New("nothing to commit")
 // maxTries is how often a transaction is tried that another one has stood in the way of.
 const maxTries = 5
 
-// mayTryAgain reports whether a transaction failed since another one stood in its way.
+// mayTryAgain reports whether a transaction failed since another one stood in its way, or its connection broke before it could take place.
 func mayTryAgain(err error) bool {
 	if pgconn.SafeToRetry(err) { // nothing was sent
+		return true
+	}
+	if _, broken := errors.AsType[*brokenError](err); broken {
 		return true
 	}
 	switch codeOfError(err) {
@@ -29,14 +32,22 @@ func mayTryAgain(err error) bool {
 	return false
 }
 
+// brokenError says that the connection broke before the commit, so that the transaction has not taken place.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+
+func (e *brokenError) Unwrap() error { return e.err }
+
 // pgTx is a transaction that makes work, ends it or draws numbers.
 type pgTx struct {
 	pgStatements
 	store  *Postgres
 	node   int64
 	slot   int64
-	counts counts // what it adds to the counters
-	marks  []mark // of turns, after the commit
+	counts counts          // what it adds to the counters
+	marks  []mark          // of turns, after the commit
+	leases []doubtfulLease // that it makes
 }
 
 type mark struct {
@@ -67,13 +78,14 @@ func (p *Postgres) transactInside(ctx context.Context, do func(*pgTx) error, fir
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*transactionTime)
 	defer cancel()
 	var missing noDayError
+	var dead notAliveError
 	for try := 1; ; try++ {
 		err := p.transactOnce(ctx, slot, first, do)
 		switch {
 		case errors.Is(err, errPassedOver):
 			return nil
-		case errors.Is(err, errNotAlive):
-			if err := p.join(ctx, p.node.Load()); err != nil {
+		case errors.As(err, &dead):
+			if err := p.join(ctx, int64(dead)); err != nil {
 				return pgCommitError(err)
 			}
 		case errors.As(err, &missing):
@@ -89,18 +101,27 @@ func (p *Postgres) transactInside(ctx context.Context, do func(*pgTx) error, fir
 	}
 }
 
-// errNotAlive says that this node has been taken for dead.
-var errNotAlive = errors.New("this node was taken for dead")
+// notAliveError says that this node has been taken for dead, under the number that it had when the transaction began.
+type notAliveError int64
+
+func (e notAliveError) Error() string {
+	return fmt.Sprintf("this node was taken for dead as node %d", int64(e))
+}
 
 func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do func(*pgTx) error) (err error) {
 	tx, err := p.pool.Begin(ctx)
 	if err != nil {
 		return err
 	}
+	committing := false
 	defer func() {
-		if err != nil {
-			_ = tx.Rollback(ctx) // the first error tells more
+		if err == nil {
+			return
 		}
+		if tx.Conn().IsClosed() && !committing && ctx.Err() == nil {
+			err = &brokenError{err}
+		}
+		_ = tx.Rollback(ctx) // the first error tells more
 	}()
 	node := p.node.Load()
 	t := &pgTx{pgStatements: pgStatements{ctx, tx}, store: p, node: node, slot: node*writersAtOnce + int64(slot) + 1}
@@ -113,11 +134,12 @@ func (p *Postgres) transactOnce(ctx context.Context, slot int, first []int, do f
 	if err := t.flushCounts(); err != nil {
 		return err
 	}
+	committing = true
 	if err := tx.Commit(ctx); err != nil {
-		p.opened.uncertain()
+		p.doubts.add(t.leases)
 		return fmt.Errorf("commit: %w", err)
 	}
-	p.opened.add(&t.counts)
+	p.opened.add(node, &t.counts)
 	p.turns.markAll(t.marks)
 	return nil
 }
@@ -137,7 +159,7 @@ func (t *pgTx) begin(first []int) error {
 		return err
 	}
 	if !alive {
-		return errNotAlive
+		return notAliveError(t.node)
 	}
 	return nil
 }
@@ -186,11 +208,14 @@ func (t *pgTx) editor() *editor {
 		base: &p.base, db: t.pgStatements, legacyCloud: p.legacyCloud.Load(), texts: make(map[int64][]string),
 		nextID: func() (triggers.ID, error) { return p.next(t.ctx, t.tx) },
 		oldestID: func() (triggers.ID, error) {
-			day, err := t.integer(`SELECT min(day) FROM day`)
-			if err != nil || day == 0 {
-				return triggers.ID(0), err
+			switch day, err := t.integer(`SELECT min(day) FROM day`); {
+			case err != nil:
+				return 0, err
+			case day == 0: // nothing has been kept yet, so nothing was forgotten
+				return p.next(t.ctx, t.tx)
+			default:
+				return firstOf(day), nil
 			}
-			return firstOf(day), nil
 		},
 	}
 }

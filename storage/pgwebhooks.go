@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +51,7 @@ func (p *Postgres) CreateWebhook(ctx context.Context, w *triggers.Webhook, limit
 
 // UpdateWebhook replaces the webhook with this Tenant and ID, sets its Key, cuts its times to milliseconds, and gives it a new
 // Revision when what a revision holds has changed; triggers.ErrNotFound when there is none, triggers.ErrOwnerLimit when it becomes the
-// webhook of an owner who has as many as he may.
+// webhook of an owner who has as many as he may, delivery.ErrOutdated when it is no longer the version that ctx says is to be replaced.
 func (p *Postgres) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limits delivery.WebhookLimits) error {
 	row, err := p.rowOf(w)
 	if err != nil {
@@ -57,6 +59,9 @@ func (p *Postgres) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limit
 	}
 	var updated triggers.Webhook
 	err = p.editing(ctx, func(t *pgTx, e *editor) error {
+		if err := e.isPresent(w.ID, delivery.ReplacedIn(ctx)); err != nil {
+			return err
+		}
 		updated = *w
 		enabled, err := e.updateWebhook(ctx, &updated, row, limits)
 		if err != nil {
@@ -74,6 +79,20 @@ func (p *Postgres) UpdateWebhook(ctx context.Context, w *triggers.Webhook, limit
 	}
 	w.Key, w.Revision = updated.Key, updated.Revision
 	return nil
+}
+
+// isPresent refuses what is to replace another version of a webhook than the stored one; nil is any. Whoever asks is alone with it.
+func (e *editor) isPresent(id triggers.WebhookID, before *triggers.Webhook) error {
+	if before == nil {
+		return nil
+	}
+	return e.db.each(`SELECT `+webhookColumns+` FROM webhook WHERE id = ? AND tenant = ?`, "", webhookColumnCount, func(values []driver.Value) error {
+		present, err := e.webhookOf(rowOfValues(values))
+		if err == nil && !reflect.DeepEqual(present, before) {
+			err = delivery.ErrOutdated
+		}
+		return err
+	}, id[:], int64(before.Tenant))
 }
 
 // reorder has a webhook be ordered or not any more. What is open of it is put into lines, while nobody makes work that does not know of them.

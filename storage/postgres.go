@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -30,10 +32,15 @@ type Postgres struct {
 	pool  *pgxpool.Pool // of what writes
 	draws *pgxpool.Pool // of what draws numbers, while a connection of pool is held
 	clock serverClock
+	// connections are those of both, and of who listens.
+	connections pgConnections
+	doubts      doubts
 
+	voice string       // names this process to others, whatever becomes of its row
 	node  atomic.Int64 // our row in the table node; another one after we have been taken for dead
 	joins sync.Mutex   // held while the row is made
 	leads atomic.Bool  // it is the oldest node that is alive
+	alive atomic.Int32 // how many nodes are, as far as it has heard
 	slots slots        // of those who write: each has counters of its own, and there are so many at the same time
 	// legacyCloud is that of the revisions that are made.
 	legacyCloud atomic.Bool
@@ -42,6 +49,7 @@ type Postgres struct {
 	accepting   chan *enqueueRequest
 	turns       sharedTurns
 	opened      openCount
+	folds       folds
 
 	closing chan struct{} // closed when Close begins
 	gate    sync.RWMutex  // held for reading while a call uses the pools
@@ -55,6 +63,8 @@ var (
 	_ delivery.RecoveryStore = (*Postgres)(nil)
 	_ delivery.Shifter       = (*Postgres)(nil)
 	_ delivery.SharedStore   = (*Postgres)(nil)
+	_ delivery.Sharing       = (*Postgres)(nil)
+	_ delivery.Others        = (*Postgres)(nil)
 )
 
 const (
@@ -62,6 +72,8 @@ const (
 	writersAtOnce = 8
 	// acceptersAtOnce is how many of them accept events: one gathers what comes while another commits.
 	acceptersAtOnce = 3
+	// keepersAtOnce is how many connections are left to what keeps the node alive, however many people read and write.
+	keepersAtOnce = 3
 	// postgresConnections bounds the connections of a node, where the URL does not say pool_max_conns.
 	postgresConnections = 24
 )
@@ -71,7 +83,8 @@ const (
 // key file does not open.
 func OpenPostgres(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{
-		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce),
+		accepting: make(chan *enqueueRequest, requestQueue), closing: make(chan struct{}), slots: newSlots(writersAtOnce), voice: rand.Text(),
+		connections: pgConnections{open: make(map[*pgSocket]bool)}, doubts: doubts{wake: make(chan struct{}, 1)},
 	}
 	if config.Now == nil {
 		config.Now = p.clock.Now
@@ -92,13 +105,14 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		return err
 	}
 	var err error
-	if p.pool, err = openPool(ctx, config.URL, postgresConnections, config.observe); err != nil {
+	if p.pool, err = p.openPool(ctx, config.URL, postgresConnections, neverAsynchronous, config.observe); err != nil {
 		return err
 	}
-	if p.draws, err = openPool(ctx, config.URL, acceptersAtOnce, nil); err != nil {
+	if p.draws, err = p.openPool(ctx, config.URL, acceptersAtOnce, asynchronous, nil); err != nil {
 		return err
 	}
 	p.readers = stdlib.OpenDBFromPool(p.pool)
+	p.readers.SetMaxOpenConns(max(2, int(p.pool.Config().MaxConns)-writersAtOnce-keepersAtOnce))
 	if err := p.clock.set(ctx, p.pool); err != nil {
 		return err
 	}
@@ -114,6 +128,9 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 	if err := p.days.load(ctx, p.pool); err != nil {
 		return err
 	}
+	if err := p.buryDead(ctx); err != nil {
+		return err
+	}
 	if err := p.cancelOrphans(ctx); err != nil {
 		return err
 	}
@@ -124,6 +141,14 @@ func (p *Postgres) open(ctx context.Context, config Config) error {
 		p.running.Go(p.accept)
 	}
 	p.running.Go(p.keepAlive)
+	p.running.Go(func() { p.repeat(p.sealDue) }) // apart: whoever reads many events must not be taken for dead
+	p.running.Go(func() { p.repeat(p.foldDue) })
+	p.running.Go(p.dispelDoubts)
+	asking, err := pgxpool.ParseConfig(config.URL)
+	if err != nil {
+		return errURL
+	}
+	p.running.Go(func() { p.askForAnswers(asking.ConnConfig) })
 	return p.checkSecrets(ctx, config, p.UpdateWebhook)
 }
 
@@ -183,8 +208,10 @@ func (p *Postgres) enter() (leave func(), err error) {
 }
 
 // openPool opens connections on which every statement is planned once, by its indexes: what the tables looked like when it was planned, empty
-// perhaps, must not outweigh them.
-func openPool(ctx context.Context, url string, most int32, observe func(statement string)) (*pgxpool.Pool, error) {
+// perhaps, must not outweigh them. Begin is called with each that is new.
+func (p *Postgres) openPool(
+	ctx context.Context, url string, most int32, begin func(context.Context, *pgx.Conn) error, observe func(statement string),
+) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errURL
@@ -192,6 +219,7 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	if config.MaxConns = max(config.MaxConns, most); hasParameter(url, "pool_max_conns") {
 		config.MaxConns = max(config.MaxConns, minConnections)
 	}
+	maps.Copy(config.ConnConfig.RuntimeParams, pgKeepAlives)
 	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"application_name": "portalhook", "timezone": "UTC", "jit": "off",
 		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off",
@@ -202,7 +230,8 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	if observe != nil {
 		config.ConnConfig.Tracer = tracer{observe}
 	}
-	config.AfterConnect = neverAsynchronous
+	config.AfterConnect = begin
+	p.connections.apply(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -213,6 +242,10 @@ func openPool(ctx context.Context, url string, most int32, observe func(statemen
 	}
 	return pool, nil
 }
+
+// pgKeepAlives have the database end connections of a node that has vanished without a word within half a minute, and not within hours: what they have locked, and their
+// places, are free then.
+var pgKeepAlives = map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 
 // minConnections is the least that a node can do with: those who write, some who read, the keeper.
 const minConnections = writersAtOnce + 4
@@ -236,6 +269,9 @@ func (p *Postgres) Ping(ctx context.Context) error {
 
 // Leads reports whether this is the node that does what one does for all: the oldest that is alive, as far as it has heard.
 func (p *Postgres) Leads() bool { return p.leads.Load() }
+
+// Nodes is how many nodes are alive, this one included, as far as it has heard: a beat late, and of one that died later still.
+func (p *Postgres) Nodes() int { return max(int(p.alive.Load()), 1) }
 
 // FreeBytes is without bound: what room PostgreSQL has is not known here. When there is none, commits fail and say so.
 func (p *Postgres) FreeBytes() (uint64, error) { return math.MaxUint64, nil }
@@ -282,7 +318,7 @@ func (t *pgTx) draw(n int) (triggers.ID, error) {
 		return 0, noDayError(today) // no number is lost then
 	}
 	var last int64
-	err := p.draws.QueryRow(t.ctx, drawNumbers, numberOf(p.now().UnixMilli()), int64(n)).Scan(&last)
+	err := p.draws.QueryRow(t.ctx, drawNumbers, numberOf(p.now().UnixMilli()), int64(n), daySpan, lockKind, lockDrawing).Scan(&last)
 	if err != nil {
 		return 0, fmt.Errorf("draw numbers: %w", err)
 	}
@@ -302,16 +338,16 @@ func (e noDayError) Error() string { return "no tables of " + suffixOf(int64(e))
 // today is the day of the numbers that are drawn now, or later than that by nobody's clock.
 func (p *Postgres) today() int64 { return max(p.lastDay.Load(), p.now().UnixMilli()/dayLength) }
 
+// daySpan is how many numbers a day has.
+const daySpan = dayLength << triggers.IDSequenceBits
+
 // drawNumbers begins at the next day when the numbers would lie in two.
-var drawNumbers = fmt.Sprintf(`UPDATE drawn SET last = CASE
-    WHEN (greatest(last + 1, $1) >> %[1]d) / %[2]d = ((greatest(last + 1, $1) + $2 - 1) >> %[1]d) / %[2]d THEN greatest(last + 1, $1) + $2 - 1
-    ELSE (((((greatest(last + 1, $1) + $2 - 1) >> %[1]d) / %[2]d) * %[2]d) << %[1]d) + $2 - 1 END
-  RETURNING last`, triggers.IDSequenceBits, dayLength)
+const drawNumbers = `SELECT draw($1, $2, $3, $4, $5)`
 
 // next is the lowest number that draw may give now.
 func (p *Postgres) next(ctx context.Context, q rowQuerier) (triggers.ID, error) {
 	var last int64
-	err := q.QueryRow(ctx, `SELECT last FROM drawn`).Scan(&last)
+	err := q.QueryRow(ctx, `SELECT last_value FROM drawn`).Scan(&last)
 	return max(triggers.ID(last)+1, firstID(p.now().UnixMilli())), err
 }
 

@@ -3,7 +3,6 @@ package storage_test
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"portalhook/delivery"
 	"portalhook/delivery/deliverytest"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
@@ -21,8 +21,20 @@ import (
 // look at every event says there should be.
 func TestRecoveriesDoAsALookAtEveryEvent(t *testing.T) {
 	t.Parallel()
+	storagetest.OnEach(t, testRecoveries)
+}
+
+func testRecoveries(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	again := func() storage.Config { return place(t) }
+	if config := again(); config.URL != "" {
+		if testing.Short() {
+			t.Skip("each history opens a database several times")
+		}
+		again = emptied(t, config)
+	}
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newRecovering(t, rt)
+		m := newRecovering(t, rt, again())
 		defer m.close()
 		rt.Repeat(map[string]func(*rapid.T){
 			"":        m.compare,
@@ -42,7 +54,7 @@ type recovering struct {
 	*testing.T
 	clock  *deliverytest.Clock
 	config storage.Config
-	store  *storage.Store
+	store  eachStore
 	hook   *triggers.Webhook
 	other  *triggers.Webhook // in the way
 	events []*acceptedEvent
@@ -79,11 +91,12 @@ func (e *acceptedEvent) taken(asked *delivery.RecoveryRequest) bool {
 	return slices.Contains(asked.States, e.states[e.newest()])
 }
 
-func newRecovering(t *testing.T, rt *rapid.T) *recovering {
+func newRecovering(t *testing.T, rt *rapid.T, config storage.Config) *recovering {
 	t.Helper()
 	m := &recovering{T: t, clock: deliverytest.NewClock()}
-	m.config = storage.Config{Path: filepath.Join(t.TempDir(), "recover.db"), Now: m.clock.Now}
-	m.store = open(t, m.config)
+	m.config = config
+	m.config.Now = m.clock.Now
+	m.store = openAt(t, m.config)
 	tenant := triggers.Tenant{Name: "t", PortalID: "p", PortalURL: "https://p.example.com/"}
 	require.NoError(rt, m.store.SaveTenant(t.Context(), &tenant))
 	all, err := triggers.Default().ParseTrigger("/items")
@@ -276,7 +289,7 @@ func (m *recovering) pause(rt *rapid.T) {
 // restart frees what was leased.
 func (m *recovering) restart(rt *rapid.T) {
 	require.NoError(rt, m.store.Close())
-	m.store = open(m.T, m.config)
+	m.store = openAt(m.T, m.config)
 	m.claims = nil
 }
 

@@ -1,7 +1,6 @@
 package storage_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,19 +9,29 @@ import (
 	"portalhook/payload"
 	"portalhook/router"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 )
 
 // TestWebhooksOfAnOlderBuilderAreRevised opens a store as an upgraded server does.
 func TestWebhooksOfAnOlderBuilderAreRevised(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "test.db")
-	store, w := seeded(t, storage.Config{Path: path})
+	storagetest.OnEach(t, testWebhooksOfAnOlderBuilderAreRevised)
+}
+
+func testWebhooksOfAnOlderBuilderAreRevised(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	config := place(t)
+	store, w := seededAt(t, config)
 	receipts, err := store.Enqueue(t.Context(), []delivery.Acceptance{acceptance(t, w, 0, "", 100)})
 	require.NoError(t, err)
-	store.Exec(t, `UPDATE revision SET body = json_set(body, '$.builder', 1)`)
+	set := `json_set(body, '$.builder', 1)`
+	if config.URL != "" {
+		set = `jsonb_set(body::jsonb, '{builder}', '1')::text`
+	}
+	store.Script(t, `UPDATE revision SET body = `+set)
 	require.NoError(t, store.Close())
 
-	store, err = storage.OpenSQLite(t.Context(), storage.Config{Path: path})
+	store, err = tryOpenAt(t, config)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	for range 2 { // the second finds nothing to do

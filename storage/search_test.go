@@ -3,7 +3,6 @@ package storage_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,8 +52,13 @@ func TestStoreInSegments(t *testing.T) {
 // TestSearchIndexGrows accepts more events than are held in memory, and searches them before and after a restart.
 func TestSearchIndexGrows(t *testing.T) {
 	t.Parallel()
-	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
-	store, w := seeded(t, config)
+	storagetest.OnEach(t, testSearchIndexGrows)
+}
+
+func testSearchIndexGrows(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	config := place(t)
+	store, w := seededAt(t, config)
 	const events, atOnce = 60_000, 10_000
 	for n := 0; n < events; n += atOnce {
 		batch := make([]delivery.Acceptance, atOnce)
@@ -81,7 +85,7 @@ func TestSearchIndexGrows(t *testing.T) {
 		require.Empty(t, page.Events)
 		require.NotZero(t, page.Stopped, "it does not look at all of them at once")
 		require.NoError(t, store.Close())
-		store = open(t, config)
+		store = openAt(t, config)
 	}
 	require.NoError(t, store.Close())
 }
@@ -89,8 +93,13 @@ func TestSearchIndexGrows(t *testing.T) {
 // TestDeliveriesIndexedAgain opens a store with more events outside segments than are read at once.
 func TestDeliveriesIndexedAgain(t *testing.T) {
 	t.Parallel()
-	config := storage.Config{Path: filepath.Join(t.TempDir(), "test.db")}
-	store, w := seeded(t, config)
+	storagetest.OnEach(t, testDeliveriesIndexedAgain)
+}
+
+func testDeliveriesIndexedAgain(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	config := place(t)
+	store, w := seededAt(t, config)
 	const events = 10_500
 	rare, err := triggers.Default().ParseURI("/items/a/update")
 	require.NoError(t, err)
@@ -118,7 +127,7 @@ func TestDeliveriesIndexedAgain(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 		require.NoError(t, store.Close())
-		store = open(t, config)
+		store = openAt(t, config)
 	}
 	require.NoError(t, store.Close())
 }

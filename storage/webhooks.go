@@ -125,7 +125,7 @@ func known(err error) error {
 	if errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err // nothing was asked of the database
 	}
-	if errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrOwnerLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
+	if errors.Is(err, delivery.ErrOutdated) || errors.Is(err, triggers.ErrLimit) || errors.Is(err, triggers.ErrOwnerLimit) || errors.Is(err, triggers.ErrNotFound) || errors.As(err, &field) {
 		return err
 	}
 	return commitError(err)

@@ -101,7 +101,7 @@ func stringOf(field string, raw []byte) (string, error) {
 	if err != nil {
 		return "", within(field, syntaxError(err))
 	}
-	return string(text), nil
+	return string(text), CheckText(field, string(text))
 }
 
 // appendQuoted appends text as a JSON string with the fewest escapes; what is no UTF-8 becomes the replacement character.

@@ -157,6 +157,9 @@ func (w *wire) texts(text *[textMembers]string) error {
 	for m := range textMembers {
 		text[m] = joined[start:ends[m]]
 		start = ends[m]
+		if err := CheckText(members[m].name, text[m]); err != nil {
+			return err
+		}
 		if most := members[m].most; most > 0 && len(text[m]) > most {
 			if n := utf8.RuneCountInString(text[m]); n > most {
 				return Invalid(CodeTooLong, members[m].name, "%s has at most %d characters, not %d", members[m].name, most, n)
@@ -266,6 +269,9 @@ func audience(raw []byte) ([]string, error) {
 		b, err := jsontext.AppendUnquote(nil, v)
 		if err != nil {
 			return nil, syntaxError(err)
+		}
+		if err := CheckText("", string(b)); err != nil {
+			return nil, within(fmt.Sprintf("audience[%d]", i), err)
 		}
 		if n := utf8.RuneCount(b); n > MaxNameCharacters {
 			return nil, Invalid(CodeTooLong, fmt.Sprintf("audience[%d]", i), "a user id has at most %d characters, not %d", MaxNameCharacters, n)

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -28,7 +30,8 @@ const mark = "quay"
 // administrator.
 type besieged struct {
 	*whole
-	db *sql.DB
+	// version changes whenever anything is written to the database.
+	version func(t *testing.T) string
 	// mine are the ids of what the first tenant and its user ann have, by the name of the parameter that takes them; absent are others of
 	// the same form that nobody has.
 	mine, absent map[string]string
@@ -36,10 +39,9 @@ type besieged struct {
 
 const annKey, bobKey = "ann-key", "bob-key"
 
-func newBesieged(t *testing.T) *besieged {
+func newBesieged(t *testing.T, at storage.Config) *besieged {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "w.db")
-	w := &besieged{whole: newWholeWith(t, file, newReceiver(t), func(_ *delivery.Config, c *web.Config) {
+	w := &besieged{whole: newWholeWith(t, at, newReceiver(t), func(_ *delivery.Config, c *web.Config) {
 		c.Inbox = web.NewInbox("https://hooks.example.com")
 	})}
 	other := &triggers.Tenant{Name: "other", PortalID: "FEDCBA9876543210", PortalURL: "https://other.example.com/", CreatedAt: time.Now()}
@@ -87,19 +89,33 @@ func newBesieged(t *testing.T) *besieged {
 		"tenant": "nobody1", "key": strings.Repeat("A", len(viewerKey)), "receiver": strings.Repeat("a", 26),
 		"portal": "ABCDEFABCDEFABCD", "user": "nobody-ann", "folder": "traffic", "service": "roads.FeatureServer",
 	}
-	var err error
-	w.db, err = sql.Open("sqlite3", "file:"+file+"?mode=ro") // the driver is the store's
-	require.NoError(t, err)
-	w.db.SetMaxOpenConns(1)
-	t.Cleanup(func() { require.NoError(t, w.db.Close()) })
+	w.version = watch(t, at)
 	return w
 }
 
-// version changes whenever anything is written to the database.
-func (w *besieged) version(t *testing.T) (version int) {
+// watch gives what changes whenever anything is written to a database: but for what a node says of itself every other second.
+func watch(t *testing.T, at storage.Config) (version func(t *testing.T) string) {
 	t.Helper()
-	require.NoError(t, w.db.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&version))
-	return version
+	driver, source, statement := "sqlite3", "file:"+at.Path+"?mode=ro", "PRAGMA data_version" // the drivers are the stores'
+	if at.URL != "" {
+		driver, source = "pgx", at.URL
+	}
+	db, err := sql.Open(driver, source)
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	if at.URL != "" {
+		// Of every table how many rows there are, and by which transactions they were written.
+		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT 'SELECT concat_ws('','', ' || string_agg(
+  format('(SELECT concat(count(*), ''/'', sum(xmin::text::bigint)) FROM %I)', relname), ', ') || ')'
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'node'`).Scan(&statement))
+		require.Contains(t, statement, " webhook)")
+	}
+	return func(t *testing.T) (version string) {
+		t.Helper()
+		require.NoError(t, db.QueryRowContext(t.Context(), statement).Scan(&version))
+		return version
+	}
 }
 
 // all is everything of the first tenant that its administrator can see, but when keys were used.
@@ -189,8 +205,11 @@ func (w *besieged) alike(body string) string {
 
 // TestNobodyGetsIn goes through every route, as strangers, as every role that may not, as another tenant's administrator with this tenant's ids, and as a user
 // with another user's: what is refused is refused in the surface's own way, looks the same whether the thing is there or not, tells nothing of it, and writes nothing.
-func TestNobodyGetsIn(t *testing.T) {
-	w := newBesieged(t)
+func TestNobodyGetsIn(t *testing.T) { storagetest.OnEach(t, testNobodyGetsIn) }
+
+func testNobodyGetsIn(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newBesieged(t, place(t))
 	before, keys := w.all(t), map[string]string{"user": bobKey, "emitter": emitterKey, "viewer": viewerKey, "admin": otherKey}
 	for _, route := range w.server.Routes() {
 		name := route.Method + " " + route.Path
@@ -258,8 +277,11 @@ func TestNobodyGetsIn(t *testing.T) {
 }
 
 // TestNobodyNamesAnother names what is another's in parameters and bodies instead of paths.
-func TestNobodyNamesAnother(t *testing.T) {
-	w := newBesieged(t)
+func TestNobodyNamesAnother(t *testing.T) { storagetest.OnEach(t, testNobodyNamesAnother) }
+
+func testNobodyNamesAnother(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newBesieged(t, place(t))
 	before := w.all(t)
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -321,8 +343,11 @@ func consolePatterns(t *testing.T) (list []string) {
 }
 
 // TestNobodyGetsInByTheConsole opens every page and sends every form of the console with what is another's.
-func TestNobodyGetsInByTheConsole(t *testing.T) {
-	w := newBesieged(t)
+func TestNobodyGetsInByTheConsole(t *testing.T) { storagetest.OnEach(t, testNobodyGetsInByTheConsole) }
+
+func testNobodyGetsInByTheConsole(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newBesieged(t, place(t))
 	before := w.all(t)
 	// Every form has what any of them needs.
 	form := func(token string, ids map[string]string) url.Values {

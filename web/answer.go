@@ -97,6 +97,9 @@ func (s *Server) handle(c echo.Context, r route, on *surface) (err error) {
 			return err
 		}
 	}
+	if err := checkAddress(c); err != nil {
+		return err
+	}
 	if r.allowed&anyone != 0 {
 		return r.handle(c, nil)
 	}

@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,7 +40,10 @@ func rawReceiver(t *testing.T, answer string) (url string, got <-chan string) {
 
 // TestCase28AnswerHeaders delivers to receivers with huge, many and non-ASCII headers: the attempt is recorded, with as much of them as is kept,
 // and what is recorded can be shown.
-func TestCase28AnswerHeaders(t *testing.T) {
+func TestCase28AnswerHeaders(t *testing.T) { storagetest.OnEach(t, testCase28AnswerHeaders) }
+
+func testCase28AnswerHeaders(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	const (
 		begin = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n"
 		end   = "\r\n"
@@ -59,7 +64,7 @@ func TestCase28AnswerHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, _ := rawReceiver(t, c.answer)
-			w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+			w := newWhole(t, place(t), newReceiver(t))
 			id := w.create(t, `{"name":"w","url":"`+url+`","eventTypes":["/items"],"enabled":true,"retry":"once"}`)
 			event := w.post(t, `{"uri":"/items/a/delete"}`)
 			shown := w.settled(t, event, c.state)
@@ -75,9 +80,12 @@ func TestCase28AnswerHeaders(t *testing.T) {
 }
 
 // TestCase36HeadersOnTheWire sees a webhook's own headers on the wire as they are stored: their spelling, their bytes, each once.
-func TestCase36HeadersOnTheWire(t *testing.T) {
+func TestCase36HeadersOnTheWire(t *testing.T) { storagetest.OnEach(t, testCase36HeadersOnTheWire) }
+
+func testCase36HeadersOnTheWire(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	url, got := rawReceiver(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+	w := newWhole(t, place(t), newReceiver(t))
 	w.create(t, `{"name":"w","url":"`+url+`","eventTypes":["/items"],"enabled":true,"headers":{"x-tEAM":"blue: \"b\"; a=1, c","user-agent":"own/1","ACCEPT":"*/*"},
 		"encryptedHeaders":{"authorization":"Bearer M\u00fcller \ud83d\ude00","X_under":"a\tb"}}`)
 	w.post(t, `{"uri":"/items/a/delete"}`)

@@ -91,14 +91,7 @@ func (s *Server) listAudit(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("list audit: %w", err)
 	}
-	page, hasNext, hasPrev := paged(l, rows)
-	var next, prev string
-	if hasNext && len(page) > 0 {
-		next = page[len(page)-1].ID.Audit()
-	}
-	if hasPrev && len(page) > 0 {
-		prev = page[0].ID.Audit()
-	}
+	page, next, prev := paged(l, rows, "", func(change *delivery.Change) string { return change.ID.Audit() })
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return appendChange(dst, &page[i]) })
 	l.links(o, s.address(c), next, prev)

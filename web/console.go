@@ -24,7 +24,7 @@ func (s *Server) newConsole() (*console.Console, error) {
 	}
 	return console.New(console.Config{
 		API: s.echo, SignedIn: withKey, Prefix: s.prefix, Origin: origin, SessionKeys: s.config.SessionKeys, Log: s.log,
-		Secure: secure,
+		Secure: secure, Ended: s.tellEnded,
 	})
 }
 

@@ -63,21 +63,7 @@ func (s *Server) listDeliveries(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("list deliveries of webhook %s: %w", w.ID, err)
 	}
-	page, hasNext, hasPrev := paged(l, rows)
-	next, prev := "", ""
-	if hasNext && len(page) > 0 {
-		next = deliveryCursor(&page[len(page)-1])
-	}
-	if hasPrev && len(page) > 0 {
-		prev = deliveryCursor(&page[0])
-	}
-	// A walk that gave up early goes on from where it stopped, even when it found nothing on the way.
-	switch {
-	case k.stopped != "" && l.back:
-		prev = k.stopped
-	case k.stopped != "":
-		next = k.stopped
-	}
+	page, next, prev := paged(l, rows, k.stopped, deliveryCursor)
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return s.appendDelivery(dst, &page[i]) })
 	l.links(o, s.address(c), next, prev)

@@ -90,21 +90,11 @@ func (s *Server) listMatches(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return eventProblem(id, err)
 	}
-	page, hasNext, hasPrev := paged(l, found.Matches)
-	next, prev := "", ""
-	if hasNext && len(page) > 0 {
-		next = strconv.Itoa(page[len(page)-1].Place)
+	stopped := ""
+	if found.Stopped != 0 {
+		stopped = strconv.Itoa(found.Stopped)
 	}
-	if hasPrev && len(page) > 0 {
-		prev = strconv.Itoa(page[0].Place)
-	}
-	// A search that gave up early goes on from where it stopped, even when it found nothing on the way.
-	switch {
-	case found.Stopped != 0 && l.back:
-		prev = strconv.Itoa(found.Stopped)
-	case found.Stopped != 0:
-		next = strconv.Itoa(found.Stopped)
-	}
+	page, next, prev := paged(l, found.Matches, stopped, func(m *delivery.Match) string { return strconv.Itoa(m.Place) })
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return s.appendMatch(dst, key.Tenant, &page[i]) })
 	l.links(o, s.address(c), next, prev)

@@ -33,21 +33,11 @@ func (s *Server) listEvents(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("list events: %w", err)
 	}
-	page, hasNext, hasPrev := paged(l, found.Events)
-	next, prev := "", ""
-	if hasNext && len(page) > 0 {
-		next = page[len(page)-1].ID.Event()
+	stopped := ""
+	if found.Stopped != 0 {
+		stopped = found.Stopped.Event()
 	}
-	if hasPrev && len(page) > 0 {
-		prev = page[0].ID.Event()
-	}
-	// A search that gave up early goes on from where it stopped, even when it found nothing on the way.
-	switch {
-	case found.Stopped != 0 && l.back:
-		prev = found.Stopped.Event()
-	case found.Stopped != 0:
-		next = found.Stopped.Event()
-	}
+	page, next, prev := paged(l, found.Events, stopped, func(ev *delivery.EventSummary) string { return ev.ID.Event() })
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return s.appendListedEvent(dst, &page[i]) })
 	l.links(o, s.address(c), next, prev)

@@ -81,16 +81,19 @@ func (s *Server) SetBeat(every time.Duration) { s.beat = every }
 
 // Receivers is how the built-in receivers stand, but for what arrived and when they were used.
 func (s *Server) Receivers() string {
-	inbox := s.config.Inbox
-	inbox.mu.Lock()
-	defer inbox.mu.Unlock()
+	here := s.config.Inbox.store.(*receiversHere)
+	here.mu.Lock()
+	defer here.mu.Unlock()
 	var list []string
-	for token, r := range inbox.byToken {
-		list = append(list, fmt.Sprint(token, r.tenant, r.owner, r.name, r.secret.Reveal(), r.answer))
+	for token, r := range here.byToken {
+		list = append(list, fmt.Sprint(token, r.Tenant, string(r.Body)))
 	}
 	slices.Sort(list)
 	return strings.Join(list, "\n")
 }
+
+// NewReceiversHere keeps built-in receivers in memory.
+func NewReceiversHere() ReceiverStore { return newReceiversHere() }
 
 // The parsers of parameters, for the tests that hold them to what they say.
 var (

@@ -2,22 +2,23 @@ package web
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"portalhook/delivery"
 	"portalhook/triggers"
 )
 
-// Bounds of the built-in receivers, which live in memory only.
+// Bounds of the built-in receivers.
 const (
 	maxReceivers       = 64 // of all tenants
 	maxTenantReceivers = 10
@@ -28,25 +29,44 @@ const (
 	maxReceiverDelay   = 10 * time.Second
 )
 
+// ReceiverStore keeps the built-in receivers. Its errors are triggers.ErrNotFound for one that is not there or was used last before since, and what kept it
+// from answering.
+type ReceiverStore interface {
+	// AddReceiver forgets those that were not used since, and keeps another; false when there are as many as there may be.
+	AddReceiver(ctx context.Context, r *delivery.BuiltIn, limits delivery.BuiltInLimits) (bool, error)
+	Receiver(ctx context.Context, token string, since time.Time) (delivery.BuiltIn, error)
+	// Receivers are a tenant's, the oldest first.
+	Receivers(ctx context.Context, tenant uint32, since time.Time) ([]delivery.BuiltIn, error)
+	// ChangeReceiver has change look at a receiver, and change it, while nobody else does, and keeps what it gives as arrived; nil is nothing. An error of
+	// change comes back, and nothing has changed.
+	ChangeReceiver(
+		ctx context.Context, token string, since time.Time, limits delivery.ArrivedLimits, change func(*delivery.BuiltIn) (*delivery.Arrived, error),
+	) error
+	RemoveReceiver(ctx context.Context, token string) error
+	// Arrivals are what arrived at a receiver after the one of a number, the newest first.
+	Arrivals(ctx context.Context, token string, after int64) ([]delivery.Arrived, error)
+}
+
 // Inbox holds the built-in receivers, where an integrator watches what arrives. What our own webhooks send to one is handed over within the
 // process, see delivery.Inside; from elsewhere it comes over HTTP.
 type Inbox struct {
-	base string // what the URLs of receivers begin with
-	now  func() time.Time
-
-	mu      sync.Mutex
-	byToken map[string]*receiver
+	base  string // what the URLs of receivers begin with
+	store ReceiverStore
+	now   func() time.Time
 }
 
 var _ delivery.Inside = (*Inbox)(nil)
 
-// NewInbox makes an empty one. Base is the server's address as the operator names it, with a path where it has one and without a slash at
+// NewInbox makes an empty one, in memory. Base is the server's address as the operator names it, with a path where it has one and without a slash at
 // the end: it is not taken from requests, so that nobody can have a webhook's URL lead elsewhere when its receiver is gone.
-func NewInbox(base string) *Inbox {
-	return &Inbox{base: base, now: time.Now, byToken: make(map[string]*receiver)}
+func NewInbox(base string) *Inbox { return NewInboxOf(base, newReceiversHere(), time.Now) }
+
+// NewInboxOf makes one whose receivers are in a store, which other servers may have open, too. Now is the date that all of them go by.
+func NewInboxOf(base string, store ReceiverStore, now func() time.Time) *Inbox {
+	return &Inbox{base: base, store: store, now: now}
 }
 
-// receiver is one built-in receiver: guarded by its inbox's lock.
+// receiver is one built-in receiver.
 type receiver struct {
 	token    string
 	tenant   uint32
@@ -58,8 +78,7 @@ type receiver struct {
 	made     time.Time
 	used     time.Time // when something last arrived or was looked at
 	received int64     // how many arrived; the number of the last
-	kept     []*arrival
-	bytes    int // of kept
+	kept     int       // how many of them are kept
 }
 
 // answerTold is how a receiver answers.
@@ -70,94 +89,112 @@ type answerTold struct {
 
 func (r *receiver) expires() time.Time { return r.used.Add(receiverUnused) }
 
+// receiverBody is what a store keeps of a receiver without knowing it.
+type receiverBody struct {
+	Owner  string `json:"owner"`
+	URL    string `json:"url"`
+	Name   string `json:"name"`
+	Status int    `json:"status"`
+	Delay  int64  `json:"delayMs"`
+	Secret string `json:"secret"`
+}
+
+func (r *receiver) body() ([]byte, error) {
+	return json.Marshal(receiverBody{r.owner, r.url, r.name, r.answer.status, r.answer.delay.Milliseconds(), r.secret.Reveal()})
+}
+
+func receiverOf(kept *delivery.BuiltIn) (r receiver, err error) {
+	var body receiverBody
+	if err := json.Unmarshal(kept.Body, &body); err != nil {
+		return r, fmt.Errorf("receiver: %w", err)
+	}
+	return receiver{
+		token: kept.Token, tenant: kept.Tenant, owner: body.Owner, url: body.URL, name: body.Name,
+		answer: answerTold{body.Status, time.Duration(body.Delay) * time.Millisecond}, secret: triggers.NewSecret(body.Secret),
+		made: kept.Made, used: kept.Used, received: kept.Received, kept: kept.Kept,
+	}, nil
+}
+
+// since is when a receiver must have been used last that is still there.
+func (b *Inbox) since() time.Time { return b.now().Add(-receiverUnused) }
+
 // make makes a receiver and draws its token; false when there are as many as there may be.
-func (b *Inbox) make(r receiver) (receiver, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sweep()
-	own := 0
-	for _, other := range b.byToken {
-		if other.tenant == r.tenant {
-			own++
-		}
-	}
-	if own >= maxTenantReceivers || len(b.byToken) >= maxReceivers {
-		return receiver{}, false
-	}
+func (b *Inbox) make(ctx context.Context, r receiver) (receiver, bool, error) {
 	r.token = strings.ToLower(rand.Text())
 	r.url = b.base + delivery.InsidePath + r.token
 	r.made = b.now()
 	r.used = r.made
-	b.byToken[r.token] = &r
-	return r, true
+	body, err := r.body()
+	if err != nil {
+		return r, false, err
+	}
+	kept := delivery.BuiltIn{Token: r.token, Tenant: r.tenant, Made: r.made, Used: r.used, Body: body}
+	added, err := b.store.AddReceiver(ctx, &kept, delivery.BuiltInLimits{Tenant: maxTenantReceivers, All: maxReceivers, Since: b.since()})
+	return r, added, err
 }
 
-// sweep forgets those that nobody uses any more. The lock is held.
-func (b *Inbox) sweep() {
-	now := b.now()
-	for token, r := range b.byToken {
-		if !now.Before(r.expires()) {
-			delete(b.byToken, token)
+// change gives the receiver with the token to visit, while nobody else looks at it or changes it, and keeps what that gives as arrived.
+func (b *Inbox) change(ctx context.Context, token string, visit func(r *receiver) (*arrival, error)) error {
+	if !mayBeToken(token) {
+		return triggers.ErrNotFound
+	}
+	limits := delivery.ArrivedLimits{Count: keptArrivals, Bytes: keptArrivalBytes}
+	return b.store.ChangeReceiver(ctx, token, b.since(), limits, func(kept *delivery.BuiltIn) (*delivery.Arrived, error) {
+		r, err := receiverOf(kept)
+		if err != nil {
+			return nil, err
 		}
-	}
+		a, err := visit(&r)
+		if err != nil {
+			return nil, err
+		}
+		kept.Used, kept.Received = r.used, r.received
+		if kept.Body, err = r.body(); err != nil || a == nil {
+			return nil, err
+		}
+		return &delivery.Arrived{Number: a.number, Size: a.size(), Body: appendArrival(nil, a)}, nil
+	})
 }
 
-// find gives the receiver with the token to visit, under the lock; false when there is none.
-func (b *Inbox) find(token string, visit func(r *receiver)) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := b.byToken[token]
-	if r == nil {
-		return false
-	}
-	if !b.now().Before(r.expires()) {
-		delete(b.byToken, token)
-		return false
-	}
-	visit(r)
-	return true
+// mayBeToken keeps what cannot be a receiver's from the store.
+func mayBeToken(text string) bool {
+	return len(text) == len(rand.Text()) && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
-// list are copies of a tenant's receivers that wanted says yes to, the oldest first.
-func (b *Inbox) list(tenant uint32, wanted func(r *receiver) bool) []receiver {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sweep()
+// list are a tenant's receivers that wanted says yes to, the oldest first.
+func (b *Inbox) list(ctx context.Context, tenant uint32, wanted func(r *receiver) bool) ([]receiver, error) {
+	kept, err := b.store.Receivers(ctx, tenant, b.since())
+	if err != nil {
+		return nil, err
+	}
 	var list []receiver
-	for _, r := range b.byToken {
-		if r.tenant == tenant && wanted(r) {
-			list = append(list, *r)
+	for i := range kept {
+		r, err := receiverOf(&kept[i])
+		if err != nil {
+			return nil, err
+		}
+		if wanted(&r) {
+			list = append(list, r)
 		}
 	}
-	slices.SortFunc(list, func(a, b receiver) int { return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.token, b.token)) })
-	return list
+	return list, nil
 }
 
-// remove forgets a receiver with all that arrived.
-func (b *Inbox) remove(token string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.byToken, token)
-}
-
-// take keeps what arrived at a receiver and says how to answer; false when there is no such receiver.
-func (b *Inbox) take(token string, a *arrival) (answerTold, bool) {
-	var told answerTold
-	found := b.find(token, func(r *receiver) {
+// take keeps what arrived at a receiver and says how to answer.
+func (b *Inbox) take(ctx context.Context, token string, a *arrival) (told answerTold, err error) {
+	err = b.change(ctx, token, func(r *receiver) (*arrival, error) {
 		r.used = b.now()
 		r.received++
 		a.number, a.at, a.answered = r.received, r.used, r.answer
 		a.verify(r.secret)
-		r.kept = append(r.kept, a)
-		r.bytes += a.size()
-		for len(r.kept) > keptArrivals || r.bytes > keptArrivalBytes && len(r.kept) > 1 {
-			r.bytes -= r.kept[0].size()
-			r.kept = slices.Delete(r.kept, 0, 1)
-		}
 		told = r.answer
+		return a, nil
 	})
-	return told, found
+	return told, err
 }
+
+// insideTimeout bounds the look for the receiver of a delivery.
+const insideTimeout = 5 * time.Second
 
 // Inside implements delivery.Inside.
 func (b *Inbox) Inside(tenant uint32, url string) http.RoundTripper {
@@ -166,12 +203,31 @@ func (b *Inbox) Inside(tenant uint32, url string) http.RoundTripper {
 		return nil
 	}
 	token := url[at+len(delivery.InsidePath):]
-	own := false
-	b.find(token, func(r *receiver) { own = r.tenant == tenant && r.url == url })
-	if !own {
+	if !mayBeToken(token) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), insideTimeout)
+	defer cancel()
+	kept, err := b.store.Receiver(ctx, token, b.since())
+	if errors.Is(err, triggers.ErrNotFound) {
+		return nil
+	}
+	r, broken := receiverOf(&kept)
+	switch {
+	case err != nil || broken != nil:
+		return unknownReceiver{errors.Join(err, broken)}
+	case r.tenant != tenant || r.url != url:
 		return nil
 	}
 	return insideReceiver{b, token}
+}
+
+// unknownReceiver is one that could not be looked for.
+type unknownReceiver struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (u unknownReceiver) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, errors.Join(u.err, r.Body.Close())
 }
 
 // insideReceiver takes a delivery within the process as it would be taken over HTTP.
@@ -195,9 +251,12 @@ func (i insideReceiver) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	a := newArrival(r.Method, header, r.Host, body, int64(len(body)))
 	a.inside = true
-	told, found := i.inbox.take(i.token, a)
-	if !found {
-		told = answerTold{status: http.StatusNotFound}
+	told, err := i.inbox.take(r.Context(), i.token, a)
+	if errors.Is(err, triggers.ErrNotFound) {
+		told, err = answerTold{status: http.StatusNotFound}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := told.wait(r.Context().Done(), nil); err != nil {
 		return nil, context.Cause(r.Context())

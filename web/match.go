@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
-	"portalhook/delivery"
 	"portalhook/payload"
 	"portalhook/router"
 	"portalhook/triggers"
@@ -28,7 +27,7 @@ type question struct {
 	event      *triggers.Event   // nil: only the draft is asked about
 	properties []byte            // of the event, as receivers would read them; nil when there are none
 	draft      *triggers.Webhook // a webhook that does not exist yet; nil when none was given
-	past       *delivery.Span    // the stored events that the draft is held to; nil: none
+	past       *pastAsked        // the stored events that the draft is held to; nil: none
 }
 
 // postMatch is a dry run: nothing is stored and nothing is sent. The query says which webhooks are told of.

@@ -114,7 +114,7 @@ func (m *memory) Recoveries(_ context.Context, q delivery.RecoveryQuery) ([]deli
 }
 
 // Past catches every event whose trigger the draft would have had, the newest first.
-func (m *memory) Past(_ context.Context, draft *triggers.Webhook, span delivery.Span) (*delivery.PastCatch, error) {
+func (m *memory) Past(_ context.Context, draft *triggers.Webhook, span delivery.Span, most int) (*delivery.PastCatch, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	catch := &delivery.PastCatch{From: span.From, To: span.To, Complete: true}
@@ -122,6 +122,10 @@ func (m *memory) Past(_ context.Context, draft *triggers.Webhook, span delivery.
 		uri, err := triggers.Default().ParseURI(record.URI)
 		if err != nil || record.Tenant != draft.Tenant {
 			continue
+		}
+		if catch.Looked == most {
+			catch.Complete = false
+			break
 		}
 		catch.Looked++
 		if draft.Triggers[0].Text == uri.AnyForm() && draft.Filter == "" {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"portalhook/storage/postgrestest"
+
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -198,7 +200,7 @@ func nothingLeftOut() bool {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code := m.Run()
+	code := postgrestest.Main(m)
 	if code == 0 && nothingLeftOut() {
 		c, err := loadContract()
 		if err != nil {

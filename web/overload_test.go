@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -14,12 +13,13 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/web"
 )
 
 // gauge is the store's, with a disk that a test fills.
 type gauge struct {
-	*storage.Store
+	delivery.Gauge
 	free atomic.Uint64
 }
 
@@ -47,10 +47,13 @@ func slowReceiver(t *testing.T) (to *receiver, release func()) {
 	return to, release
 }
 
-func TestFullQueueOverHTTP(t *testing.T) {
+func TestFullQueueOverHTTP(t *testing.T) { storagetest.OnEach(t, testFullQueueOverHTTP) }
+
+func testFullQueueOverHTTP(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	to, release := slowReceiver(t)
 	registry := prometheus.NewRegistry()
-	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), to, func(d *delivery.Config, c *web.Config) {
+	w := newWholeWith(t, place(t), to, func(d *delivery.Config, c *web.Config) {
 		d.MaxOpen, d.Registerer, c.Registry = 3, registry, registry
 	})
 	w.subscribe(t, `"eventTypes":["/items"]`)
@@ -71,10 +74,13 @@ func TestFullQueueOverHTTP(t *testing.T) {
 	require.Empty(t, problems, "every metric has a conventional name, a unit and a help text")
 }
 
-func TestNearlyFullDiskOverHTTP(t *testing.T) {
+func TestNearlyFullDiskOverHTTP(t *testing.T) { storagetest.OnEach(t, testNearlyFullDiskOverHTTP) }
+
+func testNearlyFullDiskOverHTTP(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	var disk *gauge
-	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t), func(d *delivery.Config, _ *web.Config) {
-		disk = &gauge{Store: d.Gauge.(*storage.Store)}
+	w := newWholeWith(t, place(t), newReceiver(t), func(d *delivery.Config, _ *web.Config) {
+		disk = &gauge{Gauge: d.Gauge}
 		disk.free.Store(roomy)
 		d.Gauge = disk
 	})

@@ -3,7 +3,6 @@ package web_test
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -200,8 +201,11 @@ func text(t *testing.T, value any) string {
 }
 
 // TestWholeOverview sees that the real parts count what they do.
-func TestWholeOverview(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestWholeOverview(t *testing.T) { storagetest.OnEach(t, testWholeOverview) }
+
+func testWholeOverview(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	webhook := w.subscribe(t, `"eventTypes":["/items/share"]`)
 	event := w.post(t, share)
 	w.receiver.next(t)

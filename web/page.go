@@ -136,18 +136,33 @@ func href(o *object, name, address string) {
 	o.object(name, func(o *object) { o.text("href", address) })
 }
 
-// paged turns the rows of a query that asked for one more than the limit into a page: its rows in the list's order, and whether
-// there are pages behind and before it.
-func paged[T any](l *listing, rows []T) (page []T, hasNext, hasPrev bool) {
+// paged turns the rows of a query that asked for one more than the limit into a page: its rows in the list's order, and the cursors of
+// the pages behind and before it, empty where there is none. A search that gave up early goes on from where it stopped, even when it found
+// nothing on the way; stopped is empty of others.
+func paged[T any](l *listing, rows []T, stopped string, cursor func(*T) string) (page []T, next, prev string) {
 	more := len(rows) > l.limit
 	if more {
 		rows = rows[:l.limit]
 	}
+	hasNext, hasPrev := more, l.cursor != ""
 	if l.back {
 		slices.Reverse(rows)
-		return rows, true, more
+		hasNext, hasPrev = true, more
 	}
-	return rows, more, l.cursor != ""
+	if hasNext && len(rows) > 0 {
+		next = cursor(&rows[len(rows)-1])
+	}
+	if hasPrev && len(rows) > 0 {
+		prev = cursor(&rows[0])
+	}
+	switch {
+	case stopped == "":
+	case l.back:
+		prev = stopped
+	default:
+		next = stopped
+	}
+	return rows, next, prev
 }
 
 // address is the absolute address of the request's path, as the client sees it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
 
 	"portalhook/triggers"
 )
@@ -59,16 +61,40 @@ func parameterValues(text string) (url.Values, error) {
 	if err != nil {
 		return nil, &problem{Code: codeBadBody, Index: -1, Detail: "the parameters are not encoded as those of a form are", cause: err}
 	}
-	return trimmedNames(values), nil
+	return trimmedNames(values)
 }
 
-func trimmedNames(values url.Values) url.Values {
+// trimmedNames takes the blanks around names away, and refuses what no text may hold.
+func trimmedNames(values url.Values) (url.Values, error) {
 	trimmed := make(url.Values, len(values))
 	for name, list := range values {
 		name = strings.TrimSpace(name)
 		trimmed[name] = append(trimmed[name], list...)
 	}
-	return trimmed
+	return trimmed, checkValues(trimmed)
+}
+
+// checkValues refuses values that hold what no text may hold; of the names only those that we know are looked at.
+func checkValues(values url.Values) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			if err := triggers.CheckText(strings.ToValidUTF8(name, "\uFFFD"), value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkAddress refuses an address that holds what no text may hold: nothing has such a name.
+func checkAddress(c echo.Context) error {
+	if triggers.CheckText("", c.Request().URL.Path) != nil {
+		return fault(codeNotFound, "the address holds the character U+0000, or is not UTF-8: there is nothing that is named so")
+	}
+	if c.Request().URL.RawQuery == "" {
+		return nil
+	}
+	return checkValues(c.QueryParams())
 }
 
 // multipartValues reads the fields of a form that browsers send with files. There are no files here.
@@ -78,7 +104,7 @@ func multipartValues(text, boundary string) (url.Values, error) {
 	for {
 		part, err := reader.NextRawPart()
 		if errors.Is(err, io.EOF) {
-			return trimmedNames(values), nil
+			return trimmedNames(values)
 		}
 		var value bytes.Buffer
 		if err == nil {

@@ -65,9 +65,15 @@ func withPrefix(prefix string, err error) error {
 	return p
 }
 
-// readPast reads {"from","to"}; by default the last seven days.
-func readPast(value jsontext.Value) (*delivery.Span, error) {
-	span := &delivery.Span{}
+// pastAsked are the stored events that a draft is held to.
+type pastAsked struct {
+	delivery.Span
+	limit int // how many are looked at
+}
+
+// readPast reads {"from","to","limit"}; by default the last seven days.
+func readPast(value jsontext.Value) (*pastAsked, error) {
+	span := &pastAsked{limit: delivery.MaxPast}
 	err := eachMember(value, "past", func(name string, value jsontext.Value) (err error) {
 		field := "past." + name
 		switch name {
@@ -75,8 +81,12 @@ func readPast(value jsontext.Value) (*delivery.Span, error) {
 			span.From, err = momentOf(field, value)
 		case "to":
 			span.To, err = momentOf(field, value)
+		case "limit":
+			if span.limit, err = intOf(field, value); err == nil && (span.limit < 1 || span.limit > delivery.MaxPast) {
+				err = triggers.Invalid(triggers.CodeOutOfRange, field, "limit is from 1 to %d, not %d", delivery.MaxPast, span.limit)
+			}
 		default:
-			err = triggers.Invalid(triggers.CodeUnknownField, field, "past has from and to")
+			err = triggers.Invalid(triggers.CodeUnknownField, field, "past has from, to and limit")
 		}
 		return err
 	})
@@ -89,7 +99,7 @@ func readPast(value jsontext.Value) (*delivery.Span, error) {
 	if span.From.IsZero() {
 		span.From = span.To.Add(-defaultPast)
 	}
-	return span, forwards("past.", *span)
+	return span, forwards("past.", span.Span)
 }
 
 // writeDraft writes what the router says of the draft's triggers, and what else would hold the event back.
@@ -104,7 +114,7 @@ func writeDraft(o *object, q *question) {
 
 // writePast writes how many stored events the draft would have caught.
 func (s *Server) writePast(ctx context.Context, o *object, q *question) error {
-	catch, err := s.config.Recoverer.Past(ctx, q.draft, *q.past)
+	catch, err := s.config.Recoverer.Past(ctx, q.draft, q.past.Span, q.past.limit)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,11 @@ func newRulebook() *rulebook {
 				bad:  bad(400, "FILTER", `username is "x"`, `spaceId eq "x"`),
 			},
 			"WebhookBody:secret": {
-				good: []string{"", strings.Repeat("é", 32), strings.Repeat("\n", 64)},
-				bad:  bad(400, "OUT_OF_RANGE", "x", strings.Repeat("é", 31), strings.Repeat("x", 65)),
+				good: []string{"", strings.Repeat("é", 32), strings.Repeat("\n", 64), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+				bad: map[string]rule{
+					"x": {400, "OUT_OF_RANGE", ""}, strings.Repeat("é", 31): {400, "OUT_OF_RANGE", ""}, strings.Repeat("x", 65): {400, "OUT_OF_RANGE", ""},
+					"whsec_" + strings.Repeat("*", 40): {400, "NOT_ALLOWED", ""},
+				},
 			},
 			"WebhookBody:schedule.startAt": {
 				good: []string{"1970-01-01T00:00:00Z", "2026-11-22T03:00:00.123+01:00"}, bad: bad(400, "OUT_OF_RANGE", "soon", "2026-11-22", "1969-12-31T23:59:59Z"),
@@ -169,7 +172,7 @@ var bases = map[string]map[string][]base{
 		{body: `{"uri":"/items/x/share"}`, present: true},
 		{body: `{"event":{"uri":"/items/x/update","username":"ann"},"draft":{"eventTypes":["/items/share"]}}`, present: true},
 		{
-			body:    `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z"}}`,
+			body:    `{"draft":{"eventTypes":["/items/share"],"filter":"username ne \"bot\"","level":"user","ownerId":"ann"},"past":{"from":"2026-11-22T03:00:00Z","to":"2098-11-22T03:00:00Z","limit":50000}}`,
 			present: true,
 		},
 	}},

@@ -93,6 +93,8 @@ type rateLimiter struct {
 	mu      sync.Mutex
 	windows map[windowKey]*window
 	sweepAt int // the number of windows at which those that count nothing are dropped
+	// fresh are the users' calls that other servers have not been told of; nil: there are no others.
+	fresh map[windowKey]int
 }
 
 // windowKey names who is counted.
@@ -129,8 +131,11 @@ func (l *rateLimiter) take(tenant uint32, user string, t tier) (wait int64) {
 	if wait = whole.wait(second, max(limit, limit*l.users(tenant)/2)); wait > 0 {
 		return wait
 	}
-	own.add(second)
-	whole.add(second)
+	own.add(second, 1)
+	whole.add(second, 1)
+	if l.fresh != nil {
+		l.fresh[windowKey{tenant: tenant, user: user, tier: t}]++
+	}
 	return 0
 }
 
@@ -183,10 +188,10 @@ func (w *window) wait(second int64, limit int) int64 {
 	return max(w.freed-second, 0)
 }
 
-func (w *window) add(second int64) {
+func (w *window) add(second int64, calls int) {
 	w.advance(second)
-	w.counts[second%windowSeconds]++
-	w.total++
+	w.counts[second%windowSeconds] += uint32(calls) //nolint:gosec // fewer than a server can answer
+	w.total += calls
 }
 
 // idle reports whether the window would be the same if it were made anew.

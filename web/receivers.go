@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,9 +29,9 @@ func (s *Server) postArrival(c echo.Context, _ *triggers.APIKey) error {
 	if err != nil {
 		return bodyFailed(err)
 	}
-	told, found := s.config.Inbox.take(c.Param("receiver"), newArrival(r.Method, r.Header.Clone(), r.Host, body, r.ContentLength))
-	if !found {
-		return noReceiver()
+	told, err := s.config.Inbox.take(r.Context(), c.Param("receiver"), newArrival(r.Method, r.Header.Clone(), r.Host, body, r.ContentLength))
+	if err != nil {
+		return receiverError(err)
 	}
 	if err := told.wait(r.Context().Done(), s.ending.Done()); err != nil {
 		return &problem{Code: codeUnavailable, Index: -1, Detail: "the request or the server ended before the answer was due", cause: err}
@@ -45,6 +46,14 @@ func noReceiver() *problem {
 	return fault(codeNotFound, "there is no such receiver, or nobody has used it for a day")
 }
 
+// receiverError says that there is no such receiver, or that the store cannot be asked.
+func receiverError(err error) error {
+	if errors.Is(err, triggers.ErrNotFound) {
+		return noReceiver()
+	}
+	return err
+}
+
 // targetsFor are the targets that a webhook's URL is judged by: the server's, and the built-in receiver of its tenant that it names.
 func (s *Server) targetsFor(w *triggers.Webhook) triggers.Targets {
 	if s.config.Inbox.Inside(w.Tenant, w.URL) == nil {
@@ -53,7 +62,7 @@ func (s *Server) targetsFor(w *triggers.Webhook) triggers.Targets {
 	return s.config.Targets.WithInside(w.URL)
 }
 
-// createReceiver makes a built-in receiver, in memory.
+// createReceiver makes a built-in receiver.
 func (s *Server) createReceiver(c echo.Context, key *triggers.APIKey) error {
 	body, err := readOptions(c.Request())
 	if err != nil {
@@ -63,7 +72,10 @@ func (s *Server) createReceiver(c echo.Context, key *triggers.APIKey) error {
 	if err := readReceiver(&asked, body); err != nil {
 		return err
 	}
-	made, ok := s.config.Inbox.make(asked)
+	made, ok, err := s.config.Inbox.make(c.Request().Context(), asked)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return triggers.Invalid(triggers.CodeTooMany, "",
 			"a tenant has at most %d receivers, and the server %d; delete one first, or let one be for a day", maxTenantReceivers, maxReceivers)
@@ -112,18 +124,20 @@ func sees(key *triggers.APIKey, r *receiver) bool {
 
 // withReceiver lets visit look at the receiver that the path names, or change it; that counts as use.
 func (s *Server) withReceiver(c echo.Context, key *triggers.APIKey, visit func(r *receiver) error) error {
-	failed := error(noReceiver())
-	s.config.Inbox.find(c.Param("receiver"), func(r *receiver) {
-		if sees(key, r) {
-			r.used = s.config.Inbox.now()
-			failed = visit(r)
+	return receiverError(s.config.Inbox.change(c.Request().Context(), c.Param("receiver"), func(r *receiver) (*arrival, error) {
+		if !sees(key, r) {
+			return nil, triggers.ErrNotFound
 		}
-	})
-	return failed
+		r.used = s.config.Inbox.now()
+		return nil, visit(r)
+	}))
 }
 
 func (s *Server) listReceivers(c echo.Context, key *triggers.APIKey) error {
-	list := s.config.Inbox.list(key.Tenant, func(r *receiver) bool { return sees(key, r) })
+	list, err := s.config.Inbox.list(c.Request().Context(), key.Tenant, func(r *receiver) bool { return sees(key, r) })
+	if err != nil {
+		return err
+	}
 	o := openObject(nil)
 	o.array("data", len(list), func(dst []byte, i int) []byte { return appendReceiver(dst, &list[i]) })
 	writeJSON(c, http.StatusOK, o.close())
@@ -168,7 +182,9 @@ func (s *Server) deleteReceiver(c echo.Context, key *triggers.APIKey) error {
 	if err := s.withReceiver(c, key, func(*receiver) error { return nil }); err != nil {
 		return err
 	}
-	s.config.Inbox.remove(c.Param("receiver"))
+	if err := s.config.Inbox.store.RemoveReceiver(c.Request().Context(), c.Param("receiver")); err != nil {
+		return err
+	}
 	writeNoContent(c)
 	return nil
 }
@@ -215,21 +231,21 @@ func (s *Server) listArrivals(c echo.Context, key *triggers.APIKey) error {
 			return triggers.Invalid(triggers.CodeOutOfRange, "after", "after is %q; it must be the number of a request", text)
 		}
 	}
-	var list []*arrival
 	received := int64(0)
 	err := s.withReceiver(c, key, func(r *receiver) error {
-		for i := len(r.kept) - 1; i >= 0 && r.kept[i].number > after; i-- {
-			list = append(list, r.kept[i]) // it is not changed any more
-		}
 		received = r.received
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	list, err := s.config.Inbox.store.Arrivals(c.Request().Context(), c.Param("receiver"), after)
+	if err != nil {
+		return err
+	}
 	o := openObject(nil)
 	o.number("received", received)
-	o.array("data", len(list), func(dst []byte, i int) []byte { return appendArrival(dst, list[i]) })
+	o.array("data", len(list), func(dst []byte, i int) []byte { return append(dst, list[i].Body...) })
 	writeJSON(c, http.StatusOK, o.close())
 	return nil
 }
@@ -242,7 +258,7 @@ func appendReceiver(dst []byte, r *receiver) []byte {
 	o.flag("secretAdded", !r.secret.IsZero())
 	r.answer.write(o)
 	o.number("received", r.received)
-	o.number("kept", int64(len(r.kept)))
+	o.number("kept", int64(r.kept))
 	o.time("createdAt", r.made)
 	o.time("expiresAt", r.expires())
 	return o.close()

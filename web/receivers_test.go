@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,8 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/payload"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -183,10 +184,13 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // TestWholeBuiltInReceiver sends a delivery, a test and a resend to a built-in receiver, whose URL the server would refuse otherwise, and sees
 // that nothing goes by the network until the receiver is gone.
-func TestWholeBuiltInReceiver(t *testing.T) {
+func TestWholeBuiltInReceiver(t *testing.T) { storagetest.OnEach(t, testWholeBuiltInReceiver) }
+
+func testWholeBuiltInReceiver(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	out := &network{}
 	inbox := web.NewInbox("http://127.0.0.1:1")
-	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t), func(d *delivery.Config, c *web.Config) {
+	w := newWholeWith(t, place(t), newReceiver(t), func(d *delivery.Config, c *web.Config) {
 		d.Transport, d.Inside, c.Inbox, c.Targets = out, inbox, inbox, triggers.Targets{}
 	})
 	made := w.newReceiver(t, adminKey, `{"secret":"`+secret+`"}`)
@@ -263,9 +267,12 @@ func TestInsideIsOfOneTenant(t *testing.T) {
 }
 
 // TestSampleToReceiver sends samples of several families to receivers with and without a secret, without a webhook.
-func TestSampleToReceiver(t *testing.T) {
+func TestSampleToReceiver(t *testing.T) { storagetest.OnEach(t, testSampleToReceiver) }
+
+func testSampleToReceiver(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	inbox := web.NewInbox("http://127.0.0.1:1")
-	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t), func(d *delivery.Config, c *web.Config) {
+	w := newWholeWith(t, place(t), newReceiver(t), func(d *delivery.Config, c *web.Config) {
 		d.Transport, d.Inside, c.Inbox = &network{}, inbox, inbox
 	})
 	token := w.newReceiver(t, adminKey, `{"name":"trying out","secret":"`+secret+`"}`)["token"].(string)

@@ -24,7 +24,7 @@ type Recoverer interface {
 	Recovery(ctx context.Context, tenant, webhook uint32, id triggers.ID) (*delivery.Recovery, error)
 	Recoveries(ctx context.Context, q delivery.RecoveryQuery) ([]delivery.Recovery, error)
 	// Past says what a webhook that does not exist yet would have got.
-	Past(ctx context.Context, draft *triggers.Webhook, span delivery.Span) (*delivery.PastCatch, error)
+	Past(ctx context.Context, draft *triggers.Webhook, span delivery.Span, most int) (*delivery.PastCatch, error)
 }
 
 // recoverWebhook counts what a webhook did not get, and unless it is a dry run begins to send it: 202 with the recovery, which says how
@@ -78,14 +78,7 @@ func (s *Server) listRecoveries(c echo.Context, key *triggers.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("list recoveries of webhook %s: %w", w.ID, err)
 	}
-	page, hasNext, hasPrev := paged(l, rows)
-	var next, prev string
-	if hasNext && len(page) > 0 {
-		next = page[len(page)-1].ID.Recovery()
-	}
-	if hasPrev && len(page) > 0 {
-		prev = page[0].ID.Recovery()
-	}
+	page, next, prev := paged(l, rows, "", func(of *delivery.Recovery) string { return of.ID.Recovery() })
 	o := openObject(nil)
 	o.array("data", len(page), func(dst []byte, i int) []byte { return recoveryObject(dst, &page[i], w.ID) })
 	l.links(o, s.address(c), next, prev)

@@ -167,8 +167,14 @@ func TestMatchPast(t *testing.T) {
 	require.Equal(t, "filter", answer["draft"].(map[string]any)["heldBy"])
 	require.Equal(t, true, answer["draft"].(map[string]any)["matched"])
 
+	e.post(t, share)
+	past = ask(`{"draft":{"eventTypes":["/items/share"]},"past":{"limit":1}}`)["past"].(map[string]any)
+	require.Equal(t, []any{1.0, false}, []any{past["caught"], past["complete"]})
+
 	for _, test := range []struct{ body, code, field string }{
 		{`{"past":{}}`, "REQUIRED", "draft.eventTypes"},
+		{`{"draft":{"eventTypes":["/items"]},"past":{"limit":0}}`, "OUT_OF_RANGE", "past.limit"},
+		{`{"draft":{"eventTypes":["/items"]},"past":{"limit":50001}}`, "OUT_OF_RANGE", "past.limit"},
 		{`{"draft":{},"past":{}}`, "REQUIRED", "draft.eventTypes"},
 		{`{"draft":{"eventTypes":["/items"]}}`, "REQUIRED", "uri"},
 		{`{"draft":{"eventTypes":["/items"],"level":"user"},"past":{}}`, "REQUIRED", "draft.ownerId"},

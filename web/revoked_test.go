@@ -4,19 +4,23 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
 // TestRevokedAtOnce gives a key to everything that can hold on to one, revokes it, and sees all of it end: the very next request, the stream that
 // is open, the session, the token.
-func TestRevokedAtOnce(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestRevokedAtOnce(t *testing.T) { storagetest.OnEach(t, testRevokedAtOnce) }
+
+func testRevokedAtOnce(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	w.server.SetBeat(time.Hour) // only the revocation can end the stream
 	a := w.as(t, adminKey, "POST", "/api/v1/api-keys", `{"name":"short","role":"admin"}`)
 	require.Equal(t, http.StatusCreated, a.status, a.body)
@@ -57,8 +61,11 @@ func TestRevokedAtOnce(t *testing.T) {
 }
 
 // TestTailEndsWithItsKey lets a key expire, and another be taken away on another node, while somebody listens with it.
-func TestTailEndsWithItsKey(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestTailEndsWithItsKey(t *testing.T) { storagetest.OnEach(t, testTailEndsWithItsKey) }
+
+func testTailEndsWithItsKey(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	w.server.SetBeat(time.Hour)
 	for text, expires := range map[string]time.Time{viewerKey: {}, expiredKey: time.Now().Add(2 * time.Second)} {
 		require.NoError(t, w.store.AddAPIKey(t.Context(), triggers.APIKey{

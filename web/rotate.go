@@ -78,8 +78,5 @@ func readRotation(body jsontext.Value) (rotation, error) {
 		asked.secret = payload.NewSecret()
 		return asked, nil
 	}
-	if err := triggers.CheckSecretLength(asked.secret, minSecret, maxSecret); err != nil {
-		return asked, err
-	}
-	return asked, payload.CheckSecret(asked.secret)
+	return asked, checkSecret(asked.secret)
 }

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/payload"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
@@ -147,16 +148,19 @@ func TestRotateRefused(t *testing.T) {
 }
 
 // TestRotationIsKept rotates over a database and starts anew: both secrets go on signing.
-func TestRotationIsKept(t *testing.T) {
+func TestRotationIsKept(t *testing.T) { storagetest.OnEach(t, testRotationIsKept) }
+
+func testRotationIsKept(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	to := newReceiver(t)
-	file := filepath.Join(t.TempDir(), "rotate.db")
+	at := place(t)
 	drawn := ""
 	t.Run("before", func(t *testing.T) {
-		w := newWhole(t, file, to)
+		w := newWhole(t, at, to)
 		id := w.subscribe(t, `"eventTypes":["/items/share"],"secret":"`+secret+`"`)
 		drawn = w.rotate(t, id, `{}`)["secret"].(string)
 	})
-	w := newWhole(t, file, to)
+	w := newWhole(t, at, to)
 	w.post(t, share)
 	got := to.next(t)
 	for _, text := range []string{drawn, secret} {

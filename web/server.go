@@ -60,6 +60,8 @@ type Config struct {
 	PublicURL *url.URL
 	// Reachability says whether receivers are asked for an answer when webhooks are made or changed; empty: off.
 	Reachability Reachability
+	// Others is how servers of one store tell each other of calls that count against ManagementRateLimit, see Share; nil: there are no others.
+	Others delivery.Others
 	// TrustedProxies are the addresses whose X-Forwarded-* headers are believed.
 	TrustedProxies []netip.Prefix
 	// Checks are what /readyz asks.

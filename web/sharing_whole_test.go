@@ -3,9 +3,11 @@ package web_test
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
@@ -41,9 +43,12 @@ func (w *whole) notified(t *testing.T, id string, want int, pairs ...string) not
 }
 
 // TestNotificationStatus tells of what was really sent, word for word, and pages through it.
-func TestNotificationStatus(t *testing.T) {
+func TestNotificationStatus(t *testing.T) { storagetest.OnEach(t, testNotificationStatus) }
+
+func testNotificationStatus(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	to := newReceiver(t)
-	w := newWhole(t, filepath.Join(t.TempDir(), "portalhook.db"), to)
+	w := newWhole(t, place(t), to)
 	w.done(t, organisation+"/settings/update", "notificationAttempts", "1")
 	id := w.done(t, organisation+"/createWebhook", "name", "all", "url", to.URL+"/hook", "changes", "allChanges", "secret", "s3cret",
 		"config", `{"properties":{"plainSecretHeader":true}}`)["id"].(string)
@@ -84,9 +89,12 @@ func TestNotificationStatus(t *testing.T) {
 }
 
 // TestSourceNaming changes what payloads say from then on, and nothing that was said before.
-func TestSourceNaming(t *testing.T) {
+func TestSourceNaming(t *testing.T) { storagetest.OnEach(t, testSourceNaming) }
+
+func testSourceNaming(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	to := newReceiver(t)
-	w := newWhole(t, filepath.Join(t.TempDir(), "portalhook.db"), to)
+	w := newWhole(t, place(t), to)
 	id := w.done(t, organisation+"/createWebhook", "name", "all", "url", to.URL+"/hook", "changes", "allChanges")["id"].(string)
 	w.post(t, `{"uri":"/items/i/update"}`)
 	before := to.next(t)

@@ -63,10 +63,12 @@ func prepareForm(c echo.Context) error {
 	}
 	c.Set(asked, &parameters{query: query})
 	p, err := readParameters(c.Request())
+	if p != nil {
+		c.Set(asked, p) // one of them may be refused, but f says how that is to be told
+	}
 	if err != nil {
 		return err
 	}
-	c.Set(asked, p)
 	_, err = formatOf(p)
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +15,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 )
 
@@ -88,8 +89,11 @@ func (s *tailing) next(t *testing.T) frame {
 }
 
 // TestWholeTail hears of an event, its attempt and its end over a socket, filtered as asked.
-func TestWholeTail(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestWholeTail(t *testing.T) { storagetest.OnEach(t, testWholeTail) }
+
+func testWholeTail(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	require.NoError(t, w.store.AddAPIKey(t.Context(), triggers.APIKey{
 		ID: "k2", Hash: sha256.Sum256([]byte(userKey)), Tenant: 1, Role: triggers.RoleUser, UserID: "ann", Created: time.Now(),
 	}))
@@ -140,7 +144,12 @@ func TestWholeTail(t *testing.T) {
 
 // TestTailAccountsForEverything emits more at once than is kept for a listener: what was not told was counted.
 func TestTailAccountsForEverything(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+	storagetest.OnEach(t, testTailAccountsForEverything)
+}
+
+func testTailAccountsForEverything(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	tail := w.tail(t, "", adminKey)
 	const emitted = 5000
 	a := w.call(t, "POST", "/api/v1/events", "["+strings.TrimSuffix(strings.Repeat(`{"uri":"/users/u/update"},`, emitted), ",")+"]")
@@ -156,8 +165,11 @@ func TestTailAccountsForEverything(t *testing.T) {
 }
 
 // TestTailOutlivesTimeLimits listens on a server whose limits for a request are far shorter than the listening, and ends with the key.
-func TestTailOutlivesTimeLimits(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestTailOutlivesTimeLimits(t *testing.T) { storagetest.OnEach(t, testTailOutlivesTimeLimits) }
+
+func testTailOutlivesTimeLimits(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	w.server.SetBeat(10 * time.Millisecond)
 	listener := httptest.NewUnstartedServer(w.server)
 	limits := listener.Config
@@ -180,8 +192,11 @@ func TestTailOutlivesTimeLimits(t *testing.T) {
 }
 
 // TestTailEndsWithTheServer lets a shutdown end the listening rather than wait for it.
-func TestTailEndsWithTheServer(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestTailEndsWithTheServer(t *testing.T) { storagetest.OnEach(t, testTailEndsWithTheServer) }
+
+func testTailEndsWithTheServer(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
@@ -197,8 +212,11 @@ func TestTailEndsWithTheServer(t *testing.T) {
 }
 
 // TestTailIsFull refuses the seventeenth listener.
-func TestTailIsFull(t *testing.T) {
-	w := newWhole(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t))
+func TestTailIsFull(t *testing.T) { storagetest.OnEach(t, testTailIsFull) }
+
+func testTailIsFull(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
+	w := newWhole(t, place(t), newReceiver(t))
 	for range 16 {
 		w.tail(t, "", adminKey)
 	}

@@ -3,7 +3,6 @@ package web_test
 import (
 	"context"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +10,8 @@ import (
 
 	"portalhook/delivery"
 	"portalhook/payload"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/triggers"
 	"portalhook/web"
 )
@@ -24,9 +25,12 @@ func (e *edge) test(t *testing.T, id, body string) map[string]any {
 }
 
 // TestTestAction sends to a real receiver, with every part behind the edge.
-func TestTestAction(t *testing.T) {
+func TestTestAction(t *testing.T) { storagetest.OnEach(t, testTestAction) }
+
+func testTestAction(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	to := newReceiver(t)
-	w := newWhole(t, filepath.Join(t.TempDir(), "test.db"), to)
+	w := newWhole(t, place(t), to)
 	id := w.create(t, `{"name":"Shares","url":"`+to.URL+`/hook","eventTypes":["/items/*/share"],"secret":"`+secret+`",
  "headers":{"x-env":"prod"},"encryptedHeaders":{"authorization":"Bearer top-secret"}}`)
 	a := w.call(t, "POST", "/api/core/webhooks/"+id+"/actions/test", "")

@@ -67,7 +67,7 @@ func textOf(field string, value jsontext.Value) (string, error) {
 	if err != nil {
 		return "", wrongType(field, "a string", value)
 	}
-	return string(text), nil
+	return string(text), triggers.CheckText(field, string(text))
 }
 
 func boolOf(field string, value jsontext.Value) (bool, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"portalhook/payload"
 	"portalhook/triggers"
 )
 
@@ -256,7 +257,15 @@ func (d *draft) readSecret(field string, value jsontext.Value) error {
 	if d.w.Secret.IsZero() {
 		return nil
 	}
-	return triggers.CheckSecretLength(d.w.Secret, minSecret, maxSecret)
+	return checkSecret(d.w.Secret)
+}
+
+// checkSecret is the rule of this surface, wherever a webhook is given a secret.
+func checkSecret(secret triggers.Secret) error {
+	if err := triggers.CheckSecretLength(secret, minSecret, maxSecret); err != nil {
+		return err
+	}
+	return payload.CheckSecret(secret)
 }
 
 func (d *draft) readHeaders(field string, value jsontext.Value) (err error) {

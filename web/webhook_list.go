@@ -48,18 +48,12 @@ func (s *Server) listWebhooks(c echo.Context, key *triggers.APIKey) error {
 			return err
 		}
 	}
-	page, hasNext, hasPrev := paged(l, rows)
-	var next, prev string
+	page, next, prev := paged(l, rows, "", func(w *delivery.SummedWebhook) string { return webhookCursor(query.PlaceOfSummed(w)) })
 	switch {
-	case len(page) > 0 && hasNext:
-		next = webhookCursor(query.PlaceOfSummed(&page[len(page)-1]))
-	case len(page) == 0 && l.back:
+	case len(page) > 0:
+	case l.back:
 		next = wayBack(query)
-	}
-	switch {
-	case len(page) > 0 && hasPrev:
-		prev = webhookCursor(query.PlaceOfSummed(&page[0]))
-	case len(page) == 0 && hasPrev:
+	case l.cursor != "":
 		prev = wayBack(query)
 	}
 	hooks := make([]*triggers.Webhook, len(page))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"portalhook/delivery"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 	"portalhook/web"
 )
 
@@ -55,9 +56,12 @@ func rawRequest(conn net.Conn) []byte {
 
 // TestWire looks at deliveries as bytes on a socket: receivers made for Qlik Cloud test headers for being equal, and compare the signature
 // of what they have read as lower-case letters.
-func TestWire(t *testing.T) {
+func TestWire(t *testing.T) { storagetest.OnEach(t, testWire) }
+
+func testWire(t *testing.T, place func(testing.TB) storage.Config) {
+	t.Helper()
 	address, requests := wireReceiver(t)
-	w := newWholeWith(t, filepath.Join(t.TempDir(), "w.db"), newReceiver(t), func(c *delivery.Config, _ *web.Config) {
+	w := newWholeWith(t, place(t), newReceiver(t), func(c *delivery.Config, _ *web.Config) {
 		c.UserAgent = "Qlik Webhook"
 	})
 	w.create(t, `{"name":"cloud","url":"`+address+`/hook","eventTypes":["com.qlik.v1.app.created"],"enabled":true,"secret":"`+secret+`","headers":{"x-env":"prod"}}`)

@@ -75,6 +75,12 @@ const (
 )
 
 func TestWhatIsImportedIsExportedTheSame(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testWhatIsImportedIsExportedTheSame)
+}
+
+func testWhatIsImportedIsExportedTheSame(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	for _, c := range []struct {
 		list string
@@ -102,6 +108,12 @@ func TestWhatIsImportedIsExportedTheSame(t *testing.T) {
 }
 
 func TestImportSaysWhatItCouldNotTake(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testImportSaysWhatItCouldNotTake)
+}
+
+func testImportSaysWhatItCouldNotTake(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	out := server.command(t, 1, "import", "arcgis", file(t, `{"webhooks":[
  {"name":"notebook","isActive":true,"events":["/items"],"config":{"properties":{"federatedServer":{"itemId":"x","tokenTypeToSend":"owner"}}}},
@@ -123,6 +135,12 @@ func TestImportSaysWhatItCouldNotTake(t *testing.T) {
 
 // A portal's list comes in pages, to whoever has a token.
 func TestImportFollowsThePagesOfAPortal(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testImportFollowsThePagesOfAPortal)
+}
+
+func testImportFollowsThePagesOfAPortal(t *testing.T, startServer starter) {
+	t.Helper()
 	const webhooks, page = 7, 3
 	var asked atomic.Int64
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

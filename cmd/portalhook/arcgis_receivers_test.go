@@ -16,6 +16,12 @@ import (
 // Receivers of the kinds that are written for ArcGIS take what the real server sends them, and check what there is to check: JSON, forms,
 // signatures, the challenge. Where there is no Python the test is left out, and says so.
 func TestArcGISReceivers(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testArcGISReceivers)
+}
+
+func testArcGISReceivers(t *testing.T, startServer starter) {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		const left = "LEFT OUT: receivers as they are written for ArcGIS: python3 is not installed"

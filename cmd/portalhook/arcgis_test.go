@@ -21,6 +21,12 @@ import (
 // Clients of a portal's webhooks, as they are on the wire, work against the real program. Where there is no Python the test is left out, and
 // says so.
 func TestArcGISClient(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testArcGISClient)
+}
+
+func testArcGISClient(t *testing.T, startServer starter) {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		const left = "LEFT OUT: the requests of the ArcGIS API for Python: python3 is not installed"
@@ -71,7 +77,7 @@ type stage struct {
 	got      <-chan attempt
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, startServer starter) *stage {
 	t.Helper()
 	s := &stage{stories: map[string]testdata.Story{}}
 	all, err := testdata.Stories()
@@ -121,7 +127,13 @@ func (s *stage) play(t *testing.T, name string, n int, create string, form url.V
 // Every trigger that a portal documents is subscribed by createWebhook, its event is emitted, and what arrives is what the story says,
 // byte for byte; so is what `/` hears.
 func TestEveryPortalTrigger(t *testing.T) {
-	s := newStage(t)
+	t.Parallel()
+	eachStore(t, testEveryPortalTrigger)
+}
+
+func testEveryPortalTrigger(t *testing.T, startServer starter) {
+	t.Helper()
+	s := newStage(t, startServer)
 	played := 0
 	play := func(name string, form url.Values) {
 		subscribed := s.stories[name].Webhooks[0]
@@ -151,7 +163,13 @@ func TestEveryPortalTrigger(t *testing.T) {
 // Every change type of feature services and every end of a geoprocessing job is subscribed at the server's administration, its event is emitted,
 // and what arrives is what the story says, byte for byte.
 func TestEveryServiceTrigger(t *testing.T) {
-	s := newStage(t)
+	t.Parallel()
+	eachStore(t, testEveryServiceTrigger)
+}
+
+func testEveryServiceTrigger(t *testing.T, startServer starter) {
+	t.Helper()
+	s := newStage(t, startServer)
 	kinds := map[string]bool{}
 	played := 0
 	for name, story := range s.stories {

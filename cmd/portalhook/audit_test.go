@@ -27,6 +27,12 @@ func (p *process) audit(tb testing.TB) []auditRow {
 
 // What the server does by its flags or on its own account has its row in the audit, like what people do.
 func TestTheServersOwnActsAreAudited(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testTheServersOwnActsAreAudited)
+}
+
+func testTheServersOwnActsAreAudited(t *testing.T, startServer starter) {
+	t.Helper()
 	gone, got := newReceiver(t, http.StatusGone)
 	server := startServer(t)
 	rows := server.audit(t)

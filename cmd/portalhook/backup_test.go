@@ -106,7 +106,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 	receiver := &holding{released: make(chan struct{}), got: map[string]int{}}
 	target := httptest.NewServer(receiver)
 	defer target.Close()
-	server := startServerOn(t, "sqlite")
+	server := startServer(t)
 	secret := "0123456789abcdef0123456789abcdef"
 	for _, path := range []string{"/held", "/quick"} {
 		server.createWebhook(t, map[string]any{

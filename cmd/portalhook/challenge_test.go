@@ -34,6 +34,12 @@ func listen(t *testing.T, args ...string) string {
 
 // The program's own receiver answers the challenge of its own server; one that has another secret is found out, and nothing is stored.
 func TestListenProvesThatItHasTheSecret(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testListenProvesThatItHasTheSecret)
+}
+
+func testListenProvesThatItHasTheSecret(t *testing.T, startServer starter) {
+	t.Helper()
 	const secret = "0123456789abcdef0123456789abcdef"
 	server := startServer(t)
 	for _, c := range []struct {

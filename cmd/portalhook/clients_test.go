@@ -24,6 +24,12 @@ var (
 
 // Every operation, through each client.
 func TestQlikClients(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testQlikClients)
+}
+
+func testQlikClients(t *testing.T, startServer starter) {
+	t.Helper()
 	for _, c := range []struct {
 		client *npmProject
 		held   string // in the order of the program
@@ -53,6 +59,12 @@ func TestQlikClients(t *testing.T) {
 
 // A thousand webhooks, listed while others come and go: none that stays is missed, none comes twice.
 func TestQlikClientAmongOthers(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testQlikClientAmongOthers)
+}
+
+func testQlikClientAmongOthers(t *testing.T, startServer starter) {
+	t.Helper()
 	dir, ok := qlikAPI.folder(t)
 	if !ok {
 		return
@@ -73,6 +85,12 @@ func TestQlikClientAmongOthers(t *testing.T) {
 // A receiver in JavaScript, as a customer of Qlik's writes one, finds our signature right on every form of a cloud event, and wrong or
 // missing where it is.
 func TestQlikReceiver(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testQlikReceiver)
+}
+
+func testQlikReceiver(t *testing.T, startServer starter) {
+	t.Helper()
 	dir, ok := plainNode.folder(t)
 	if !ok {
 		return

@@ -11,6 +11,12 @@ import (
 // A webhook that asks for nothing and wants no CloudEvents gets the form that the server is set to; what must not be sent with legacy
 // members is a CloudEvent in either.
 func TestCloudFormat(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testCloudFormat)
+}
+
+func testCloudFormat(t *testing.T, startServer starter) {
+	t.Helper()
 	const ordinary, cloud = "com.qlik.v1.app.deleted", "com.qlik.v1.di-projects.di-tasks.completed"
 	url, got := newReceiver(t, http.StatusOK)
 	server := startServer(t)

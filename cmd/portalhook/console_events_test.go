@@ -46,6 +46,11 @@ func (b *browser) moment(label string, at time.Time) {
 
 // Somebody looks for an event, sees who got it, and why others did not.
 func TestConsoleEvents(t *testing.T) {
+	eachStore(t, testConsoleEvents)
+}
+
+func testConsoleEvents(t *testing.T, startServer starter) {
+	t.Helper()
 	good, _ := newReceiver(t, http.StatusOK)
 	bad, _ := newReceiver(t, http.StatusServiceUnavailable)
 	server := startServer(t)

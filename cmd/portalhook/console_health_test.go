@@ -10,6 +10,11 @@ import (
 // Somebody has a failing receiver probed, sees how far its webhook is from being switched off and that it was, and later that the server has switched it on
 // again.
 func TestConsoleHealth(t *testing.T) {
+	eachStore(t, testConsoleHealth)
+}
+
+func testConsoleHealth(t *testing.T, startServer starter) {
+	t.Helper()
 	to := newTold(t, http.StatusServiceUnavailable)
 	server := startServer(t, "--probe-after", "1s")
 	server.createWebhook(t, map[string]any{

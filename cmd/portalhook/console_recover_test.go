@@ -41,6 +41,11 @@ func (b *browser) seesRecovery(state string) {
 
 // Somebody recovers what a webhook did not get: looks how much it is, begins, watches, pauses, reloads, resumes, ends it, and does the rest.
 func TestConsoleRecover(t *testing.T) {
+	eachStore(t, testConsoleRecover)
+}
+
+func testConsoleRecover(t *testing.T, startServer starter) {
+	t.Helper()
 	to := newTold(t, http.StatusServiceUnavailable)
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{
@@ -138,6 +143,11 @@ func TestConsoleRecover(t *testing.T) {
 
 // Events of before a webhook was made are replayed to it, and its history says so, narrowed by moments.
 func TestConsoleReplay(t *testing.T) {
+	eachStore(t, testConsoleReplay)
+}
+
+func testConsoleReplay(t *testing.T, startServer starter) {
+	t.Helper()
 	to := newTold(t, http.StatusOK)
 	server := startServer(t, "--retention", "36h")
 	for i := range 4 {

@@ -26,7 +26,7 @@ const still = 0.001
 
 // A page stands still once it is seen: what scripts put in place has its room already.
 func TestConsoleStandsStill(t *testing.T) {
-	s := setScene(t)
+	s := setScene(t, startServer)
 	s.administer(t)
 	b := openBrowser(t, s.server, "en")
 	b.signIn(s.server.key)

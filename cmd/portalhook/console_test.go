@@ -7,6 +7,7 @@ import (
 
 // Who has a key comes in, and who has none does not; what the key may do decides what is shown.
 func TestConsoleDoor(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	b := openBrowser(t, server, "en")
 	b.visit("/webhooks")

@@ -139,6 +139,11 @@ func TestConsoleCreatesAndEdits(t *testing.T) {
 
 // Sorting, filtering, choosing many, and deleting after a question.
 func TestConsoleTable(t *testing.T) {
+	eachStore(t, testConsoleTable)
+}
+
+func testConsoleTable(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	for name, w := range map[string]map[string]any{
 		"Alpha": {"url": "http://127.0.0.1:9/zulu", "eventTypes": []string{"/items/share"}, "enabled": true},
@@ -197,6 +202,11 @@ func TestConsoleTable(t *testing.T) {
 
 // Every column sorts, and finds a part or the whole of it.
 func TestConsoleColumns(t *testing.T) {
+	eachStore(t, testConsoleColumns)
+}
+
+func testConsoleColumns(t *testing.T, startServer starter) {
+	t.Helper()
 	good, _ := newReceiver(t, http.StatusOK)
 	bad, _ := newReceiver(t, http.StatusServiceUnavailable)
 	gone, _ := newReceiver(t, http.StatusGone)
@@ -274,7 +284,12 @@ func TestConsoleColumns(t *testing.T) {
 
 // The history of a webhook: filtered, opened, sent again.
 func TestConsoleHistory(t *testing.T) {
-	s := setScene(t)
+	eachStore(t, testConsoleHistory)
+}
+
+func testConsoleHistory(t *testing.T, startServer starter) {
+	t.Helper()
+	s := setScene(t, startServer)
 	b := openBrowser(t, s.server, "en")
 	b.signIn(s.server.key)
 	b.press("Sign-ins")
@@ -348,7 +363,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 
 // At 360 pixels a row is a card, and everything can still be done.
 func TestConsoleNarrow(t *testing.T) {
-	s := setScene(t)
+	s := setScene(t, startServer)
 	b := openBrowser(t, s.server, "en")
 	b.resize(narrow)
 	b.signIn(s.server.key)

@@ -82,6 +82,12 @@ func (a *afterwards) gone(ctx context.Context) (err error) {
 // back switches the webhook on again, now that its receiver is there: the one that watches hears of it, and the next event arrives.
 func (a *afterwards) back(ctx context.Context) error {
 	path := webhooksPath + "/" + a.left + "/actions/enable"
+	var off struct {
+		At string `json:"disabledAt"`
+	}
+	if err := a.client.call(ctx, http.MethodGet, webhooksPath+"/"+a.left, nil, &off); err != nil {
+		return err
+	}
 	a.next("POST %s", path)
 	if err := a.client.call(ctx, http.MethodPost, path, nil, nil); err != nil {
 		return err
@@ -91,7 +97,11 @@ func (a *afterwards) back(ctx context.Context) error {
 		return err
 	}
 	if err := a.told(ctx, told, enableEvent, []member{
-		{"webhookId", a.left}, {"webhookName", goneName}, {"disabledReason", goneReason}, {"disabledReasonCode", goneCode},
+		{"webhookId", a.left},
+		{"webhookName", goneName},
+		{"disabledReason", goneReason},
+		{"disabledReasonCode", goneCode},
+		{"disabledAt", off.At},
 	}); err != nil {
 		return err
 	}

@@ -68,6 +68,11 @@ func (p *process) try(t *testing.T, target string) (answer map[string]any) {
 // TestCase33EnvironmentProxiesAreNotUsed holds that a real server heeds none of the environment's proxies. The receiver has a name, as programs
 // that heed them leave them out for addresses of loopback.
 func TestCase33EnvironmentProxiesAreNotUsed(t *testing.T) {
+	eachStore(t, testCase33EnvironmentProxiesAreNotUsed)
+}
+
+func testCase33EnvironmentProxiesAreNotUsed(t *testing.T, startServer starter) {
+	t.Helper()
 	var asked atomic.Int32
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer proxy.Close()
@@ -89,6 +94,11 @@ func TestCase33EnvironmentProxiesAreNotUsed(t *testing.T) {
 
 // TestCase33EgressProxy has a real server behind a proxy that asks for a password, which must be seen nowhere.
 func TestCase33EgressProxy(t *testing.T) {
+	eachStore(t, testCase33EgressProxy)
+}
+
+func testCase33EgressProxy(t *testing.T, startServer starter) {
+	t.Helper()
 	const password = "canary-of-the-proxy"
 	asked := make(chan string, 8)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

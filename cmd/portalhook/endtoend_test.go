@@ -55,12 +55,15 @@ func (p *process) stop(t *testing.T) {
 }
 
 // A delivery that has failed when the server stops is tried again after the next start: under the same id, with the same bytes.
-func TestRestartGoesOn(t *testing.T) { eachStore(t, testRestartGoesOn) }
+func TestRestartGoesOn(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testRestartGoesOn)
+}
 
-func testRestartGoesOn(t *testing.T, start func(args ...string) *process) {
+func testRestartGoesOn(t *testing.T, startServer starter) {
 	t.Helper()
 	url, got := newReceiver(t, http.StatusInternalServerError, http.StatusOK)
-	server := start()
+	server := startServer(t)
 	server.createWebhook(t, map[string]any{
 		"name": "again", "url": url, "eventTypes": []string{"/items"}, "enabled": true, "retry": []string{"0s", "1s"},
 	})
@@ -141,6 +144,12 @@ func logged(t *testing.T, lines *bufio.Scanner, message string) logLine {
 
 // What is refused at the door of the real server is refused with this status and this code, and leaves nothing behind.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testBadInput)
+}
+
+func testBadInput(t *testing.T, startServer starter) {
+	t.Helper()
 	const asJSON = "application/json"
 	strict := startServer(t, "--allow-http=false")
 	webhook := func(member string) string {
@@ -203,6 +212,12 @@ func TestBadInput(t *testing.T) {
 
 // Every metric that the server shows has a conventional name with its unit, and a help text.
 func TestMetricsAreConventional(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testMetricsAreConventional)
+}
+
+func testMetricsAreConventional(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	response, err := http.Get(server.url + "/metrics")
 	require.NoError(t, err)

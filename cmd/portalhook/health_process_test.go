@@ -62,6 +62,12 @@ func (w *watcher) heard(operation string) (list []ownEvent) {
 // TestOwnEventsOutliveKills kills the server again and again while deliveries run out of attempts: each of them is told of, by one event, and
 // which was the first, and where the half of the way was reached, is told once.
 func TestOwnEventsOutliveKills(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testOwnEventsOutliveKills)
+}
+
+func testOwnEventsOutliveKills(t *testing.T, startServer starter) {
+	t.Helper()
 	const events, kills = 600, 4
 	watch, sick := new(watcher), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	at, watching := httptest.NewServer(sick), httptest.NewServer(watch)
@@ -113,6 +119,12 @@ func TestOwnEventsOutliveKills(t *testing.T) {
 
 // TestProbeSwitchesOn has a real server switch a webhook off, probe its receiver over a kill, and switch it on when that is well.
 func TestProbeSwitchesOn(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testProbeSwitchesOn)
+}
+
+func testProbeSwitchesOn(t *testing.T, startServer starter) {
+	t.Helper()
 	var well atomic.Bool
 	var tests, others atomic.Int64
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,12 @@ var cloudEventsSDK = newNpmProject("cloudevents", "cloudevents@10.0.0")
 
 // The official JavaScript SDK emits in all three HTTP modes, and what it said arrives.
 func TestCloudEventsFromJavaScript(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testCloudEventsFromJavaScript)
+}
+
+func testCloudEventsFromJavaScript(t *testing.T, startServer starter) {
+	t.Helper()
 	dir, ok := cloudEventsSDK.folder(t)
 	if !ok {
 		return

@@ -31,6 +31,12 @@ const emitting = "POST /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bear
 
 // A thousand clients that are slow in every way keep nobody from being answered, and are hung up on in the end.
 func TestManySlowClients(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testManySlowClients)
+}
+
+func testManySlowClients(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	beginnings := []string{"", "G", "GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ", emitting + "Content-Length: 1000\r\n"}
 	var slow []*net.TCPConn
@@ -55,6 +61,12 @@ func TestManySlowClients(t *testing.T) {
 // What comes over a connection is read in one way only, so that a proxy in front cannot take for one request what is two here. Each
 // case is followed by a request of its own on the same connection, which is answered, or the connection is closed before it.
 func TestRequestsOfEveryShape(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testRequestsOfEveryShape)
+}
+
+func testRequestsOfEveryShape(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	const event = `{"uri":"/items/a/delete"}`
 	length := "Content-Length: " + strconv.Itoa(len(event)) + "\r\n"

@@ -161,7 +161,7 @@ func sameAnswers(t *testing.T, want, got map[string]any) {
 // A server on the other store answers as the one before, also after the way back. Killed in the middle, a migration goes on; meanwhile no
 // server takes what there is for the store.
 func TestMigrationKeepsEveryAnswer(t *testing.T) {
-	server := startServerOn(t, "sqlite", "--portal-url", "https://portal.example.com/")
+	server := startServer(t, "--portal-url", "https://portal.example.com/")
 	database := postgrestest.Database(t, "", nil)
 	fillForMigration(t, server)
 	from, key := "sqlite:"+server.store, server.store+".key"

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"portalhook/storage/storagetest"
 )
 
 // heardItems is a receiver that remembers which events it has heard of, and under which ids.
@@ -32,12 +34,12 @@ func (h *heardItems) counts() (deliveries, requests int) {
 	return len(h.items), requests
 }
 
-// second starts another node of a server's database.
-func (p *process) second(t *testing.T) *process {
-	t.Helper()
+// second starts another server on a server's store: a node beside it on PostgreSQL, or one in its place.
+func (p *process) second(tb testing.TB) *process {
+	tb.Helper()
 	other := &process{key: p.key, store: p.store, database: p.database, listen: "127.0.0.1:0", args: p.args}
-	t.Cleanup(other.kill)
-	other.start(t)
+	tb.Cleanup(other.kill)
+	other.start(tb)
 	return other
 }
 
@@ -58,7 +60,7 @@ func TestCase09NodesCarryOn(t *testing.T) {
 	heard := &heardItems{items: make(map[string]int)}
 	receiver := httptest.NewServer(heard)
 	defer receiver.Close()
-	first := startServerOn(t, onPostgres)
+	first := on(storagetest.Postgres)(t)
 	second := first.second(t)
 	webhook := map[string]any{"name": "all", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true}
 	first.createWebhook(t, webhook)

@@ -31,6 +31,12 @@ var generatedMain []byte
 // A client is generated from the specification as it is served, compiled, and used. Where the generator cannot be fetched, the test is
 // left out, and says so.
 func TestGeneratedClient(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testGeneratedClient)
+}
+
+func testGeneratedClient(t *testing.T, startServer starter) {
+	t.Helper()
 	module := generatedModule{t.TempDir()}
 	if reason := module.fetch(t); reason != "" {
 		left := "LEFT OUT: a client generated from the specification: " + reason

@@ -13,13 +13,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"portalhook/storage/postgrestest"
+	"portalhook/storage"
+	"portalhook/storage/storagetest"
 )
 
 // process is a real server process on a free loopback port. It can be killed and started again on the same file.
@@ -30,54 +32,67 @@ type process struct {
 	args            []string
 	cmd             *exec.Cmd
 	log             *bytes.Buffer
+	races           atomic.Bool   // the race detector has found something in it
 	logged          chan struct{} // closed when nothing more comes to the log, which is after a kill
 }
 
 const processKey = "test-admin-key-0123456789abcdef"
 
 // binary builds the real program once for all tests that need a process of it. It stands beside the tests' own program, in the
-// folder that the go command removes after the run.
+// folder that the go command removes after the run. Under the race detector it has one as well.
 var binary = sync.OnceValues(func() (string, error) {
 	tests, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(filepath.Dir(tests), "portalhook-under-test")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", raced), "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
 	return path, nil
 })
 
-func startServer(tb testing.TB, args ...string) *process {
-	tb.Helper()
-	return startServerOn(tb, os.Getenv("PORTALHOOK_TEST_STORE"), args...)
-}
+// starter starts a server with a new store.
+type starter = func(tb testing.TB, args ...string) *process
 
-// startServerOn starts a server with a new store: on SQLite, or, where kind says so, on PostgreSQL.
-func startServerOn(tb testing.TB, kind string, args ...string) *process {
-	tb.Helper()
-	p := &process{key: processKey, store: filepath.Join(tb.TempDir(), "portalhook.db"), listen: "127.0.0.1:0", args: args}
-	if kind == onPostgres {
-		p.database = postgrestest.Database(tb, "", nil)
-	}
-	tb.Cleanup(p.kill)
-	p.start(tb)
-	return p
-}
-
-const onPostgres = "postgres"
-
-// eachStore runs a test with a server on each database.
-func eachStore(t *testing.T, test func(t *testing.T, start func(args ...string) *process)) {
+// eachStore runs a test with servers on each database.
+func eachStore(t *testing.T, test func(t *testing.T, start starter)) {
 	t.Helper()
-	for _, kind := range []string{"sqlite", onPostgres} {
-		t.Run(kind, func(t *testing.T) {
-			test(t, func(args ...string) *process { return startServerOn(t, kind, args...) })
+	storagetest.OnEach(t, func(t *testing.T, place func(testing.TB) storage.Config) {
+		t.Helper()
+		test(t, at(place))
+	})
+}
+
+// on starts servers on a database of a kind.
+func on(database string) starter {
+	return at(func(tb testing.TB) storage.Config {
+		tb.Helper()
+		return storagetest.Place(tb, database)
+	})
+}
+
+// at starts servers whose stores lie where place says.
+func at(place func(testing.TB) storage.Config) starter {
+	return func(tb testing.TB, args ...string) *process {
+		tb.Helper()
+		p := &process{key: processKey, listen: "127.0.0.1:0", args: args}
+		config := place(tb)
+		if p.store, p.database = config.Path, config.URL; p.database != "" {
+			p.store = strings.TrimSuffix(config.KeyFile, ".key")
+		}
+		tb.Cleanup(func() {
+			p.kill()
+			require.False(tb, p.races.Load(), "data races in the server: %s", p.log)
 		})
+		p.start(tb)
+		return p
 	}
 }
+
+// startServer starts a server on SQLite, for what is not about the store.
+var startServer = on(storagetest.SQLite)
 
 // storeFlags name the process's store.
 func (p *process) storeFlags() []string {
@@ -119,6 +134,9 @@ func (p *process) start(tb testing.TB) {
 				}
 			} else if p.log.Len() < 1<<20 {
 				p.log.Write(append(lines.Bytes(), '\n'))
+			}
+			if strings.Contains(lines.Text(), "WARNING: DATA RACE") {
+				p.races.Store(true)
 			}
 		}
 		close(address)

@@ -55,9 +55,22 @@ func (n *numbered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.ids[which][r.Header.Get("Webhook-Id")] = true
 }
 
+// count is how many events have come.
+func (n *numbered) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.ids)
+}
+
 // TestCase18RecoveryOutlivesKills kills the server again and again while it recovers what a webhook did not get: what failed, and what happened
 // while it was off. Each event must come, under one delivery id.
 func TestCase18RecoveryOutlivesKills(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testCase18RecoveryOutlivesKills)
+}
+
+func testCase18RecoveryOutlivesKills(t *testing.T, startServer starter) {
+	t.Helper()
 	const failed, missed, kills = 300, 3000, 3
 	receiver := &numbered{ids: make(map[int]map[string]bool)}
 	at := httptest.NewServer(receiver)

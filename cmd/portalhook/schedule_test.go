@@ -20,6 +20,12 @@ type collected struct {
 // What a scheduled webhook hears arrives merged, one delivery for each service and interval, and nothing is lost or in two of them, also when
 // the server is killed in the middle of an interval.
 func TestScheduledEditsArriveMergedAcrossAKill(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testScheduledEditsArriveMergedAcrossAKill)
+}
+
+func testScheduledEditsArriveMergedAcrossAKill(t *testing.T, startServer starter) {
+	t.Helper()
 	const edits = 200
 	services := []string{"Water", "City/Water"}
 	got := make(chan collected, 2*edits)

@@ -184,7 +184,7 @@ type scene struct {
 	inbox           string // token of a built-in one
 }
 
-func setScene(t *testing.T) *scene {
+func setScene(t *testing.T, startServer starter) *scene {
 	t.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -307,7 +307,7 @@ func TestScreenshots(t *testing.T) {
 	if *screenshots == "" {
 		t.Skip("no folder is named with -console.screenshots")
 	}
-	s := setScene(t)
+	s := setScene(t, startServer)
 	s.administer(t)
 	b := openBrowser(t, s.server, "en")
 	for i, v := range views {

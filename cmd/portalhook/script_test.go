@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -23,6 +24,20 @@ import (
 	"portalhook/storage/postgrestest"
 )
 
+// driven are the tests in which another program does the work: a browser, clients in JavaScript and Python, a compiler, a container. -short, which is how the
+// race detector runs, leaves them out: what they ask of a server the other tests ask, too, and more at once.
+const driven = "^Test(Console|Qlik|CloudEventsFromJavaScript|ArcGISClient|GeneratedClient|Image|UnitBySystemd)"
+
+// short leaves them out.
+func short() {
+	flag.Parse()
+	if skip := flag.Lookup("test.skip"); testing.Short() && skip.Value.String() == "" {
+		if err := skip.Value.Set(driven); err != nil {
+			panic(err)
+		}
+	}
+}
+
 func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){"portalhook": main})
 }
@@ -31,6 +46,7 @@ func TestMain(m *testing.M) {
 type leakless struct{ *testing.M }
 
 func (l leakless) Run() int {
+	short()
 	status := postgrestest.Main(l.M)
 	if status == 0 {
 		if err := goleak.Find(); err != nil {

@@ -116,6 +116,9 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 	}
 
 	inbox := web.NewInbox(s.base())
+	if s.shared != nil {
+		inbox = web.NewInboxOf(s.base(), s.shared, s.shared.Now)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -123,7 +126,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		}, func() float64 { return float64(store.Open()) }))
 	s.dispatcher = delivery.New(delivery.Config{
 		Queue: store, Directory: directory, Table: table, Inside: inbox, Gauge: store, Registerer: registry, Logger: config.log,
-		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(),
+		UserAgent: config.userAgent, Catalog: config.catalog, ProbeAfter: config.probeAfter, Clock: s.clock(), Leads: s.leads(), Others: s.others(),
 		Transport: delivery.NewTransport(delivery.TransportConfig{
 			Guard: delivery.NewGuard(config.targets, config.targets.ListenPort), RootCAs: config.rootCAs, Resolver: config.resolver,
 			Proxy: config.proxy,
@@ -146,7 +149,7 @@ func openServer(ctx context.Context, config serverConfig) (_ *server, err error)
 		History: store, Overview: store, Hosts: s.dispatcher, Tailer: s.dispatcher, Inbox: inbox,
 		Keys: store, Audit: store, Copier: store, Targets: config.targets, MaxWebhooks: config.maxWebhooks, Retention: config.retention,
 		MaxWebhooksPerOwner: config.maxWebhooksPerOwner, ManagementRateLimit: config.rateLimit, PublicURL: config.publicURL,
-		TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
+		Others: s.others(), TrustedProxies: config.trusted, Registry: registry, Log: config.log, TLS: config.tls, TokenKey: tokenKey, SessionKeys: sessionKeys,
 		Checks: []web.Check{
 			{Name: "store", Ready: store.Ping}, {Name: "queue", Ready: s.dispatcher.QueueReady}, {Name: "disk", Ready: s.dispatcher.DiskReady},
 		},
@@ -181,41 +184,6 @@ func (s *server) found(ctx context.Context, directory *delivery.Directory) error
 		return s.shared.Alone(ctx, founding)
 	}
 	return founding(ctx)
-}
-
-// clock is the one that all servers of a store go by, nil for this machine's.
-func (s *server) clock() *delivery.Clock {
-	if s.shared == nil {
-		return nil
-	}
-	return delivery.NewClockOf(s.shared.Now)
-}
-
-// leads says whether what one server does for all is done by this one, nil when there are no others.
-func (s *server) leads() func() bool {
-	if s.shared == nil {
-		return nil
-	}
-	return s.shared.Leads
-}
-
-// now is the date by the clock that retention goes by.
-func (s *server) now() time.Time {
-	if s.shared == nil {
-		return time.Now()
-	}
-	return s.shared.Now()
-}
-
-// follow takes up what another server has changed in the store.
-func (s *server) follow(ctx context.Context, changes *delivery.Changes) error {
-	if err := s.directory.Follow(ctx, changes); err != nil {
-		return err
-	}
-	if changes.Keys {
-		return s.web.ReloadKeys(ctx)
-	}
-	return nil
 }
 
 // foundTenant gives the default tenant, made or changed where the configuration asks for it.
@@ -314,7 +282,8 @@ func (s *server) serve(ctx context.Context) error {
 	s.background.Go(func() { s.retain(background) })
 	s.background.Go(func() { s.noteKeyUse(background) })
 	if s.shared != nil {
-		s.background.Go(func() { s.shared.Follow(background, s.directory.Version(), s.follow) })
+		s.background.Go(func() { s.web.Share(background) })
+		s.background.Go(func() { s.shared.Follow(background, s.directory.Version(), s.follow, s.hear) })
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.web.Serve(s.config.listener) }()

@@ -76,6 +76,12 @@ func told(t *testing.T, got attempt) (operation string, properties map[string]an
 // Two deliveries that fail within a day switch a webhook off which says so, whether the server goes on between them, is stopped or is
 // killed. It says why, the administrators' webhook hears of it, what comes while it is off is kept as skipped, and it can be switched on.
 func TestPolicySwitchesOff(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testPolicySwitchesOff)
+}
+
+func testPolicySwitchesOff(t *testing.T, startServer starter) {
+	t.Helper()
 	for _, between := range []string{"nothing", "a restart", "a kill"} {
 		t.Run("over "+between, func(t *testing.T) {
 			t.Parallel()
@@ -171,6 +177,12 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // An ordered webhook's receiver hears of each thing in the order of acceptance, over failures and a kill, while other things go on.
 func TestOrderedDeliveries(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testOrderedDeliveries)
+}
+
+func testOrderedDeliveries(t *testing.T, startServer starter) {
+	t.Helper()
 	const things, each = 5, 24
 	receiver := &moody{took: make(map[string][]string), attempted: make(map[string][]string)}
 	target := httptest.NewServer(receiver)
@@ -224,6 +236,12 @@ func TestOrderedDeliveries(t *testing.T) {
 
 // A list's first wait is before the first attempt, and its length is the number of attempts; `once` is one.
 func TestRetryLists(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testRetryLists)
+}
+
+func testRetryLists(t *testing.T, startServer starter) {
+	t.Helper()
 	url, got := newReceiver(t, http.StatusInternalServerError)
 	server := startServer(t)
 	server.createWebhook(t, map[string]any{
@@ -265,6 +283,12 @@ func TestRetryLists(t *testing.T) {
 
 // The portal's URL of payloads is at first where the server is reached, and stays what somebody has made it.
 func TestPortalURLStaysAsItWasSet(t *testing.T) {
+	t.Parallel()
+	eachStore(t, testPortalURLStaysAsItWasSet)
+}
+
+func testPortalURLStaysAsItWasSet(t *testing.T, startServer starter) {
+	t.Helper()
 	server := startServer(t)
 	const path = "/api/v1/tenants/default"
 	portalURL := func() string {

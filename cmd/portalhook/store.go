@@ -40,8 +40,10 @@ type sharedStore interface {
 	Leads() bool
 	// Alone runs do while no other node does.
 	Alone(ctx context.Context, do func(context.Context) error) error
-	// Follow calls apply with what others have changed after a version, until ctx ends.
-	Follow(ctx context.Context, version int64, apply func(context.Context, *delivery.Changes) error)
+	// Follow calls apply with what others have changed after a version, and hear with what they Tell, until ctx ends.
+	Follow(ctx context.Context, version int64, apply func(context.Context, *delivery.Changes) error, hear func(text string))
+	delivery.Others
+	web.ReceiverStore
 }
 
 var (

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"portalhook/storage/storagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,6 +28,7 @@ import (
 // the same number of connections, client and server in processes of their own. A delivery is two exchanges, so the ceiling is half.
 
 var (
+	throughputStore  = flag.String("throughput.store", storagetest.SQLite, "the database: sqlite or postgres")
 	throughputRounds = flag.Int("throughput.rounds", 3, "rounds, each with its own yardstick; medians are reported")
 	throughputEvents = flag.Int("throughput.events", 20_000, "events a round")
 	throughputConns  = flag.Int("throughput.conns", 64, "connections that emit at once")
@@ -73,8 +76,11 @@ func throughputEvent(n int) []byte {
 		`"snippet":"%s"}}`, n%1000, n, strings.Repeat("All parcels with owner, area and assessed value. ", 6))
 }
 
-// post sends events 0 to n-1 over the given number of connections and fails on any answer but want.
-func post(b *testing.B, url, key string, n, conns, want int) {
+// entrance is where events are emitted to.
+type entrance struct{ url, key string }
+
+// post sends events 0 to n-1 over the given number of connections to the entrances in turn, and fails on any answer but want.
+func post(b *testing.B, to []entrance, n, conns, want int) {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns}}
 	defer client.CloseIdleConnections()
@@ -88,7 +94,7 @@ func post(b *testing.B, url, key string, n, conns, want int) {
 				if i >= n {
 					return
 				}
-				if err := postOne(client, url, key, throughputEvent(i), want); err != nil {
+				if err := postOne(client, to[i%len(to)], throughputEvent(i), want); err != nil {
 					text := err.Error()
 					failed.Store(&text)
 				}
@@ -101,14 +107,14 @@ func post(b *testing.B, url, key string, n, conns, want int) {
 	}
 }
 
-func postOne(client *http.Client, url, key string, body []byte, want int) error {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
+func postOne(client *http.Client, to entrance, body []byte, want int) error {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, to.url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		request.Header.Set("Authorization", "Bearer "+key)
+	if to.key != "" {
+		request.Header.Set("Authorization", "Bearer "+to.key)
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -154,27 +160,27 @@ func BenchmarkThroughput(b *testing.B) {
 	conns, events := *throughputConns, *throughputEvents
 	plain := startPlainReceiver(b)
 	receiver := newArrivals(b)
-	server := startServer(b)
+	server := on(*throughputStore)(b)
 	server.createWebhook(b, map[string]any{
 		"name": "bench", "url": receiver.URL, "eventTypes": []string{"/items"}, "enabled": true,
 		"secret": "0123456789abcdef0123456789abcdef",
 	})
 	idle := server.memory(b, "VmRSS")
 
-	emit := server.url + "/api/v1/events"
-	post(b, plain, "", events/10, conns, http.StatusOK)
-	post(b, emit, server.key, events/10, conns, http.StatusAccepted)
+	floor, emit := []entrance{{plain, ""}}, []entrance{server.entrance()}
+	post(b, floor, events/10, conns, http.StatusOK)
+	post(b, emit, events/10, conns, http.StatusAccepted)
 	awaitNoneOpen(b, server)
 
 	var raws, rates, shares, cpus []float64
 	for range *throughputRounds {
 		start := time.Now()
-		post(b, plain, "", events, conns, http.StatusOK)
+		post(b, floor, events, conns, http.StatusOK)
 		raw := float64(events) / time.Since(start).Seconds()
 
 		before, cpu := receiver.count.Load(), server.cpu(b)
 		start = time.Now()
-		post(b, emit, server.key, events, conns, http.StatusAccepted)
+		post(b, emit, events, conns, http.StatusAccepted)
 		awaitNoneOpen(b, server)
 		end := time.Now()
 		require.EqualValues(b, events, receiver.count.Load()-before, "every event arrives once")
@@ -184,7 +190,7 @@ func BenchmarkThroughput(b *testing.B) {
 		cpus = append(cpus, (server.cpu(b)-cpu)/float64(events)*10_000)
 		b.Logf("plain HTTP %6.0f/s   whole way %6.0f/s   share of half %.3f   server CPU s per 10k %.2f", raw, rate, shares[len(shares)-1], cpus[len(cpus)-1])
 	}
-	p50, p99 := steady(b, server, receiver)
+	p50, p99 := steady(b, server, emit, receiver)
 
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(raws), "plain-http/s")
@@ -200,8 +206,10 @@ func BenchmarkThroughput(b *testing.B) {
 	b.ReportMetric(server.memory(b, "VmHWM"), "rss-peak-MiB")
 }
 
-// steady emits at a fixed rate and gives the time from the intended moment of sending to arrival, in milliseconds.
-func steady(b *testing.B, server *process, receiver *arrivals) (p50, p99 float64) {
+func (p *process) entrance() entrance { return entrance{p.url + "/api/v1/events", p.key} }
+
+// steady emits at a fixed rate to the entrances in turn and gives the time from the intended moment of sending to arrival, in milliseconds.
+func steady(b *testing.B, server *process, to []entrance, receiver *arrivals) (p50, p99 float64) {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
 	defer client.CloseIdleConnections()
@@ -214,7 +222,7 @@ func steady(b *testing.B, server *process, receiver *arrivals) (p50, p99 float64
 		at := <-tick.C
 		intended[i] = at.Sub(receiver.start)
 		wg.Go(func() {
-			if postOne(client, server.url+"/api/v1/events", server.key, throughputEvent(-i-1), http.StatusAccepted) != nil {
+			if postOne(client, to[i%len(to)], throughputEvent(-i-1), http.StatusAccepted) != nil {
 				failed.Add(1)
 			}
 		})

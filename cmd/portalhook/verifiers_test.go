@@ -51,7 +51,13 @@ const (
 // Libraries that are not ours verify what the real server sends, of every family, before, during and after a rotation: by the new secret and the
 // old one in the window, by the old one no more after it, and never at another time.
 func TestCase34Verifiers(t *testing.T) {
-	deliveries := rotatedDeliveries(t)
+	t.Parallel()
+	eachStore(t, testCase34Verifiers)
+}
+
+func testCase34Verifiers(t *testing.T, startServer starter) {
+	t.Helper()
+	deliveries := rotatedDeliveries(t, startServer)
 	for _, d := range slices.Clone(deliveries) {
 		deliveries = append(deliveries, signedAt(d, time.Now().Add(-time.Hour)), signedAt(d, time.Now().Add(time.Hour)))
 	}
@@ -61,7 +67,7 @@ func TestCase34Verifiers(t *testing.T) {
 }
 
 // rotatedDeliveries has a server send to a webhook through the life of its secrets.
-func rotatedDeliveries(t *testing.T) []signedDelivery {
+func rotatedDeliveries(t *testing.T, startServer starter) []signedDelivery {
 	t.Helper()
 	arrived := make(chan signedDelivery, 10)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

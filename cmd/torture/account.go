@@ -18,6 +18,7 @@ type account struct {
 	lost         int // acknowledged, but not in the store, without a delivery, or not received by a healthy receiver
 	duplicates   int // requests beyond the first that a receiver answered 2xx
 	recovered    []time.Duration
+	taken        []time.Duration // how long it was until a node's work was taken over
 	loads        []*load
 	wrong        []error // what must never be seen
 	fair         []fairness
@@ -61,11 +62,19 @@ func (r *rig) settle(s *server, limit time.Duration) error {
 	if err := s.idle(limit); err != nil {
 		return err
 	}
+	if r.cluster != nil {
+		taken, err := r.cluster.watched()
+		if err != nil {
+			return err
+		}
+		r.account.taken = taken
+	}
 	return r.count(s)
 }
 
-// count asks the server and the receivers about every acknowledged event.
+// count asks the server and the receivers about every acknowledged event; of several nodes any.
 func (r *rig) count(s *server) error {
+	s = s.peers.one(r)
 	known, err := s.everyEvent()
 	if err != nil {
 		return err
@@ -214,11 +223,16 @@ func (r *rig) fault(l *load, begin, end func() error) error {
 }
 
 // recoveredWithin is the longest time from the end of a fault to the next acknowledgement.
-func (a *account) recoveredWithin() string {
-	if len(a.recovered) == 0 {
+func (a *account) recoveredWithin() string { return longest(a.recovered) }
+
+// takenOverWithin is the longest time from a node's end to the takeover of its work.
+func (a *account) takenOverWithin() string { return longest(a.taken) }
+
+func longest(times []time.Duration) string {
+	if len(times) == 0 {
 		return "–"
 	}
-	return slices.Max(a.recovered).Round(time.Millisecond).String()
+	return slices.Max(times).Round(time.Millisecond).String()
 }
 
 // refusals are what senders saw when they were refused, and how often.

@@ -95,7 +95,7 @@ func (r *rig) ail(s *server, a *ailment, name string) (*receiver, error) {
 	}
 	if answer != nil {
 		tries := map[int]int{} // by event; guarded by v.mu
-		v.open(func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		r.open(v, func(w http.ResponseWriter, _ *http.Request, n int) bool {
 			v.mu.Lock()
 			try := tries[n]
 			tries[n]++
@@ -122,7 +122,7 @@ func (r *rig) ail(s *server, a *ailment, name string) (*receiver, error) {
 
 // converse listens for a receiver that is not HTTP.
 func (r *rig) converse(v *receiver, talk talk) (address string, err error) {
-	listener, err := new(net.ListenConfig).Listen(r.ctx, "tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(r.ctx, "tcp", net.JoinHostPort(r.here(), "0"))
 	if err != nil {
 		return "", err
 	}

@@ -64,9 +64,11 @@ var (
 // casesHeld finds, by number, the tests and scenarios that show a case. root is the module's folder.
 func casesHeld(root string) (map[int][]string, error) {
 	held := map[int][]string{}
-	for _, s := range scenarios() {
-		for _, n := range s.cases {
-			held[n] = append(held[n], "scenario `"+s.name+"`")
+	for on, beside := range map[store]string{sqlite: "", postgres: ", nodes"} {
+		for _, s := range scenarios(on) {
+			for _, n := range s.cases {
+				held[n] = append(held[n], "scenario `"+s.name+"`"+beside)
+			}
 		}
 	}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

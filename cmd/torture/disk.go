@@ -14,13 +14,13 @@ import (
 
 func diskScenarios() []scenario {
 	return []scenario{
-		{name: "power-cut", cases: []int{2}, about: "killed, and of the store only what was synced is left, with torn pieces of what was not", run: powerCut},
-		{name: "torn-log", about: "killed, and the log ends in half a frame or in rubbish", run: tornLog},
-		{name: "disk-full", cases: []int{5}, about: "another program fills the disk under load; later there is room again", run: diskFull},
-		{name: "disk-fails", about: "writes fail under load as those of a failing or read-only disk: EIO, EROFS, EDQUOT", run: diskFails},
-		{name: "read-only", about: "started on a read-only disk: refused with the reason; then on one that can be written", run: readOnly},
-		{name: "database-locked", cases: []int{7}, about: "another process holds the write lock of the database for longer than the server waits", run: databaseLocked},
-		{name: "store-taken", about: "a second server on the same file is refused, and does not disturb the first", run: storeTaken},
+		{name: "power-cut", of: sqlite, cases: []int{2}, about: "killed, and of the store only what was synced is left, with torn pieces of what was not", run: powerCut},
+		{name: "torn-log", of: sqlite, about: "killed, and the log ends in half a frame or in rubbish", run: tornLog},
+		{name: "disk-full", of: sqlite, cases: []int{5}, about: "another program fills the disk under load; later there is room again", run: diskFull},
+		{name: "disk-fails", of: sqlite, about: "writes fail under load as those of a failing or read-only disk: EIO, EROFS, EDQUOT", run: diskFails},
+		{name: "read-only", of: sqlite, about: "started on a read-only disk: refused with the reason; then on one that can be written", run: readOnly},
+		{name: "database-locked", of: sqlite, cases: []int{7}, about: "another process holds the write lock of the database for longer than the server waits", run: databaseLocked},
+		{name: "store-taken", of: sqlite, about: "a second server on the same file is refused, and does not disturb the first", run: storeTaken},
 	}
 }
 
@@ -34,7 +34,7 @@ func powerCut(r *rig) error {
 	if err != nil {
 		return err
 	}
-	return r.endedAndMended(s, max(3, r.size.kills/4), func() error {
+	return r.endedAndMended(s, max(3, r.size.kills/4), func(*server) error {
 		s.kill()
 		return d.cut(s.options.store)
 	})
@@ -47,7 +47,7 @@ func tornLog(r *rig) error {
 		return err
 	}
 	const frame = 24 + 4096
-	return r.endedAndMended(s, max(3, r.size.kills/10), func() error {
+	return r.endedAndMended(s, max(3, r.size.kills/10), func(*server) error {
 		s.kill()
 		name := s.options.store + "-wal"
 		log, err := os.ReadFile(name) // #nosec G304 -- of the scenario's folder

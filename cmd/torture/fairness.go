@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,7 +60,7 @@ func (r *rig) hangingRound(dir string, hanging, place int) error {
 		return err
 	}
 	for n := range fairReceivers - 1 {
-		other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		other := r.listenHTTP(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
 			_, _ = io.Copy(io.Discard, request.Body) // else the end of the connection is not seen
 			if n < hanging {
 				<-request.Context().Done()

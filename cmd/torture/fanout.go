@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ func fanOut(r *rig) error {
 	}
 	var urls []string
 	for range hosts {
-		server := httptest.NewServer(f)
+		server := r.listenHTTP(f)
 		r.cleanups = append(r.cleanups, server.Close)
 		urls = append(urls, server.URL)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"sync"
@@ -161,9 +160,13 @@ func answersGone(r *rig) error {
 		Enabled bool   `json:"enabled"`
 		Code    string `json:"disabledReasonCode"`
 	}
-	err = poll(r.ctx, 10*time.Second, "410 switches the webhook off", func() (bool, error) {
-		err := s.ask(http.MethodGet, "/api/v1/webhooks/"+v.webhook, nil, &webhook)
-		return !webhook.Enabled && webhook.Code == "GONE", err
+	err = poll(r.ctx, 10*time.Second, "410 switches the webhook off, for every node", func() (bool, error) {
+		for _, node := range s.peers.all {
+			if err := node.ask(http.MethodGet, "/api/v1/webhooks/"+v.webhook, nil, &webhook); err != nil || webhook.Enabled || webhook.Code != "GONE" {
+				return false, err
+			}
+		}
+		return true, nil
 	})
 	if err != nil {
 		return err
@@ -227,7 +230,7 @@ var redirects = [sickEvents]int{300, 301, 302, 303, 304, 307, 308, 399}
 // answersRedirect redirects to a server that counts who comes.
 func answersRedirect(r *rig) error {
 	var followed atomic.Int32
-	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
+	trap := r.listenHTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
 	defer trap.Close()
 	err := suffer(ailment{
 		name: "redirects", members: retries(2),

@@ -246,10 +246,15 @@ func pendingAtStart(r *rig) error {
 	if err := l.wait(); err != nil {
 		return err
 	}
-	s.kill()
+	for _, node := range s.peers.all {
+		node.kill()
+	}
 	back.Store(true)
 	r.account.faults++
 	start, err := timed(s.start)
+	for _, node := range s.peers.all[1:] {
+		err = errors.Join(err, node.start())
+	}
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// load is events on their way to a server, each sent again under the same eventId until it is acknowledged or refused for good.
+// load is events on their way to a server, each sent again under the same eventId until it is acknowledged or refused for good. Of several nodes
+// each gets its turn, and what one does not take another is asked to, as a load balancer does.
 type load struct {
 	server *server
 	first  int // the number of its first event
@@ -21,7 +22,9 @@ type load struct {
 	loadOptions
 
 	next     atomic.Int64
+	turn     atomic.Int64
 	acks     atomic.Int64
+	unheard  atomic.Int64 // requests that had no answer
 	done     chan struct{}
 	mu       sync.Mutex
 	acked    map[int]string // the server's ids by event number
@@ -86,22 +89,42 @@ func (l *load) body(n, count int) []byte {
 // sendSome sends count events from n on, in one request, until they are acknowledged.
 func (l *load) sendSome(n, count int) {
 	body := l.body(n, count)
-	for l.server.ctx.Err() == nil {
-		status, header, answer, err := l.server.call(http.MethodPost, "/api/v1/events", body)
-		if err != nil { // killed in the middle: the outcome is unknown, so the same event goes again
-			pause(l.server.ctx, 20*time.Millisecond)
-			continue
-		}
-		if status == http.StatusAccepted {
+	for failures := 1; l.server.ctx.Err() == nil; failures++ {
+		s := l.pick()
+		status, header, answer, err := s.send(body)
+		switch {
+		case err != nil: // killed in the middle: the outcome is unknown, so the same event goes again
+			l.unheard.Add(1)
+			s.rest()
+		case status == http.StatusAccepted:
 			l.acknowledge(n, count, answer)
 			return
+		default:
+			l.refuse(n, status, header, answer)
+			if status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+				return
+			}
 		}
-		l.refuse(n, status, header, answer)
-		if status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
-			return
+		switch {
+		case failures%len(l.server.peers.all) != 0: // another one may take it
+		case err != nil:
+			pause(l.server.ctx, 20*time.Millisecond)
+		default:
+			pause(l.server.ctx, 50*time.Millisecond) // sooner than asked, so that the end of the fault is seen
 		}
-		pause(l.server.ctx, 50*time.Millisecond) // sooner than asked, so that the end of the fault is seen
 	}
+}
+
+// pick is the node whose turn it is, of those that a balancer would send to.
+func (l *load) pick() *server {
+	all := l.server.peers.all
+	first := int(l.turn.Add(1))
+	for i := range all {
+		if s := all[(first+i)%len(all)]; !s.resting() {
+			return s
+		}
+	}
+	return all[first%len(all)]
 }
 
 func (l *load) acknowledge(n, count int, answer []byte) {

@@ -6,6 +6,7 @@
 //
 //	go run ./cmd/torture                      every scenario
 //	go run ./cmd/torture -run 'kill|disk'     those whose name matches
+//	go run ./cmd/torture -store postgres      with three nodes on one PostgreSQL, each on a host of its own
 //	go run ./cmd/torture -long                ten times the events and the kills
 //	go run ./cmd/torture -report FILE         write the table of docs/reliability.md; with -run, its rows of those scenarios anew
 package main
@@ -45,9 +46,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	binary := flags.String("binary", "", "the portalhook to torture (default: built from this tree)")
 	report := flags.String("report", "", "write the table into this page (docs/reliability.md)")
 	cases := flags.String("cases", "", "only write the list of cases into this page")
+	on := flags.String("store", string(sqlite), "what servers are tortured: sqlite, one on its file; postgres, three nodes on one PostgreSQL, each on a host of its own")
 	limit := flags.Duration("limit", time.Hour, "end a run that takes longer")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *on != string(sqlite) && *on != string(postgres) {
+		return fmt.Errorf("-store: %q is neither sqlite nor postgres", *on)
 	}
 	if *cases != "" {
 		return writeCases(*cases)
@@ -81,11 +86,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer build.remove()
 	var done []outcome
-	for _, s := range scenarios() {
+	for _, s := range scenarios(store(*on)) {
 		if !matching.MatchString(s.name) {
 			continue
 		}
-		o := play(ctx, s, build, size, *seed, out)
+		o := play(ctx, s, store(*on), build, size, *seed, out)
 		fmt.Fprintln(out, o.line())
 		done = append(done, o)
 	}
@@ -99,7 +104,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	}
 	if *report != "" {
-		failed = append(failed, writeReport(*report, done, *seed, size, *only != ""))
+		failed = append(failed, writeReport(*report, store(*on), done, *seed, size, *only != ""))
 	}
 	return errors.Join(failed...)
 }

@@ -51,9 +51,10 @@ func delays(by time.Duration) nameFault {
 	}
 }
 
-// names is a DNS server on loopback, for which every name is 127.0.0.1, but for the faults.
+// names is a DNS server, for which every name is this process's address, but for the faults.
 type names struct {
 	conn net.PacketConn
+	at   netip.Addr // of every name
 
 	mu     sync.Mutex
 	faults map[string]nameFault // by the first label
@@ -63,12 +64,12 @@ type names struct {
 const namesDomain = ".receivers.test"
 
 func (r *rig) names(faults map[string]nameFault) (*names, error) {
-	conn, err := new(net.ListenConfig).ListenPacket(r.ctx, "udp", "127.0.0.1:0")
+	conn, err := new(net.ListenConfig).ListenPacket(r.ctx, "udp", net.JoinHostPort(r.here(), "0"))
 	if err != nil {
 		return nil, err
 	}
 	r.cleanups = append(r.cleanups, func() { _ = conn.Close() })
-	d := &names{conn: conn, faults: faults, asked: map[string]int{}}
+	d := &names{conn: conn, at: netip.MustParseAddr(r.here()), faults: faults, asked: map[string]int{}}
 	go d.serve()
 	return d, nil
 }
@@ -104,7 +105,7 @@ func (d *names) reply(query []byte) ([]byte, error) {
 		m.RCode = dnsmessage.RCodeNameError
 	case question.Type == dnsmessage.TypeA:
 		header := dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: dnsmessage.ClassINET, TTL: 1}
-		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: netip.MustParseAddr("127.0.0.1").As4()}}}
+		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: d.at.As4()}}}
 	}
 	d.mu.Lock()
 	d.asked[label]++
@@ -137,7 +138,7 @@ func (r *rig) named(s *server, label, only string, members ...map[string]any) (*
 		return nil, err
 	}
 	v.only = only
-	v.open(nil)
+	r.open(v, nil)
 	_, port, err := net.SplitHostPort(v.server.Listener.Addr().String())
 	if err != nil {
 		return nil, err

@@ -48,8 +48,8 @@ func goList(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// replaced is a source file with one piece of its text replaced, which must be there once.
-func replaced(path, old, with string) (string, error) {
+// withReplaced is a source file with one piece of its text replaced, which must be there once.
+func withReplaced(path, old, with string) (string, error) {
 	text, err := os.ReadFile(path) // #nosec G304 -- a source file
 	if err != nil {
 		return "", err

@@ -15,10 +15,16 @@ func processScenarios() []scenario {
 
 // killUnderLoad kills the server at random points of the load.
 func killUnderLoad(r *rig) error {
-	return r.interrupted(r.size.kills, func(s *server) error {
-		s.kill()
-		return nil
-	})
+	return r.interrupted(r.size.kills, (*server).die)
+}
+
+// die kills the process; of several nodes, others take over what it had in hand.
+func (s *server) die() error {
+	s.kill()
+	if s.cluster != nil {
+		s.cluster.watch(s)
+	}
+	return nil
 }
 
 // stopUnderLoad stops the server as an operator does, while it is fed.
@@ -26,20 +32,21 @@ func stopUnderLoad(r *rig) error {
 	return r.interrupted(max(3, r.size.kills/20), (*server).terminate)
 }
 
-// interrupted ends the server so many times at random points of the load and starts it again.
+// interrupted ends the server, of several nodes any, so many times at random points of the load and starts it again.
 func (r *rig) interrupted(times int, end func(*server) error) error {
 	s, err := r.standard(serverOptions{})
 	if err != nil {
 		return err
 	}
-	return r.endedAndMended(s, times, func() error { return end(s) })
+	return r.endedAndMended(s, times, end)
 }
 
 // endedAndMended does the same to a server that is there.
-func (r *rig) endedAndMended(s *server, times int, end func() error) error {
+func (r *rig) endedAndMended(s *server, times int, end func(*server) error) error {
 	l := r.emit(s, r.size.events, loadOptions{})
 	for _, at := range r.points(times) {
-		if err := errors.Join(l.reached(at), r.fault(l, end, s.start)); err != nil {
+		victim := s.peers.one(r)
+		if err := errors.Join(l.reached(at), r.fault(l, func() error { return end(victim) }, victim.start)); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -48,7 +49,7 @@ func (r *rig) receive(s *server, name string, how answer, members ...map[string]
 	if err != nil {
 		return nil, err
 	}
-	v.open(how)
+	r.open(v, how)
 	return v, r.subscribe(s, v, v.server.URL+"/"+name, members...)
 }
 
@@ -66,7 +67,22 @@ func (r *rig) newReceiver(name string) (*receiver, error) {
 }
 
 // open has it listen. Without an answer it says 200.
-func (v *receiver) open(how answer) { v.server = httptest.NewServer(v.handler(how)) }
+func (r *rig) open(v *receiver, how answer) { v.server = r.listenHTTP(v.handler(how)) }
+
+// listenHTTP serves where the servers reach it.
+func (r *rig) listenHTTP(handler http.Handler) *httptest.Server {
+	server := httptest.NewUnstartedServer(handler)
+	if r.cluster != nil {
+		listener, err := new(net.ListenConfig).Listen(r.ctx, "tcp", net.JoinHostPort(r.here(), "0"))
+		if err != nil {
+			panic(err) // as httptest does
+		}
+		_ = server.Listener.Close()
+		server.Listener = listener
+	}
+	server.Start()
+	return server
+}
 
 // hears reports whether the receiver is to get the load.
 func (v *receiver) hears(l *load) bool { return v.only == "" || v.only == l.operation }
@@ -86,9 +102,28 @@ func (r *rig) subscribe(s *server, v *receiver, url string, members ...map[strin
 	if v.only != "" {
 		webhook["eventTypes"] = []string{"/items/" + v.only}
 	}
-	err := s.ask(http.MethodPost, "/api/v1/webhooks", webhook, &made)
+	if err := s.ask(http.MethodPost, "/api/v1/webhooks", webhook, &made); err != nil {
+		return err
+	}
 	v.webhook = made.ID
-	return err
+	return s.known(v)
+}
+
+// known waits until every node knows a receiver's webhook.
+func (s *server) known(v *receiver) error {
+	for _, other := range s.peers.all {
+		if other == s {
+			continue
+		}
+		err := poll(s.ctx, 10*time.Second, "the webhook is known to every node", func() (bool, error) {
+			err := other.ask(http.MethodGet, "/api/v1/webhooks/"+v.webhook, nil, nil)
+			return err == nil, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *receiver) handler(how answer) http.Handler {

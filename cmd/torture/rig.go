@@ -21,6 +21,9 @@ type rig struct {
 	logf    func(format string, args ...any)
 	account account
 
+	on      store
+	cluster *cluster // on PostgreSQL
+
 	servers   []*server
 	receivers []*receiver
 	cleanups  []func()

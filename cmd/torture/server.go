@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -47,7 +48,7 @@ func (b *build) remove() {
 
 // serverOptions are what a scenario may have otherwise.
 type serverOptions struct {
-	store  string   // the SQLite file; default in the scenario's folder
+	store  string   // the SQLite file, default in the scenario's folder; on PostgreSQL the database, which is a new one
 	args   []string // flags beside the usual ones
 	env    []string // beside the process's own
 	binary string   // another build
@@ -64,6 +65,7 @@ type place interface {
 type server struct {
 	options serverOptions
 	ctx     context.Context
+	store   string // as --store has it
 	log     *lastLines
 	listen  string
 	url     string
@@ -72,20 +74,38 @@ type server struct {
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when cmd has ended
 	status  error         // of cmd, after ended
+
+	// Of a node on PostgreSQL; else nil.
+	cluster *cluster
+	home    *host
+	cable   *cable       // to the database, where there is one
+	number  int64        // of the node, as the database has it, when it was started last
+	peers   *peers       // itself among them
+	out     atomic.Bool  // no load is sent to it
+	restsTo atomic.Int64 // it has not answered, and is not sent any before this time, in nanoseconds
 }
 
-// serve starts a server and waits until it is ready.
+// serve starts a server and waits until it is ready: on PostgreSQL the first of several.
 func (r *rig) serve(o serverOptions) (*server, error) {
+	if r.on == postgres {
+		return r.serveCluster(o)
+	}
 	if o.store == "" {
 		o.store = r.path("portalhook.db")
 	}
+	s := r.newServer(o)
+	s.listen, s.store, s.peers = "127.0.0.1:0", "sqlite:"+o.store, &peers{[]*server{s}}
+	return s, s.start()
+}
+
+func (r *rig) newServer(o serverOptions) *server {
 	if o.binary == "" {
 		o.binary = r.build.path
 	}
-	s := &server{options: o, ctx: r.ctx, listen: "127.0.0.1:0", log: new(lastLines)}
+	s := &server{options: o, ctx: r.ctx, log: new(lastLines)}
 	s.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	r.servers = append(r.servers, s)
-	return s, s.start()
+	return s
 }
 
 // start runs the process and waits for /readyz.
@@ -93,6 +113,13 @@ func (s *server) start() error {
 	if err := s.launch(); err != nil {
 		return err
 	}
+	if err := s.awaitReady(); err != nil || s.cluster == nil {
+		return err
+	}
+	return s.cluster.identify(s)
+}
+
+func (s *server) awaitReady() error {
 	return poll(s.ctx, 60*time.Second, "the server is ready", func() (bool, error) { return s.ready(), s.gone() })
 }
 
@@ -100,8 +127,11 @@ func (s *server) start() error {
 func (s *server) launch() error {
 	o := s.options
 	line := []string{
-		o.binary, "serve", "--listen", s.listen, "--store", "sqlite:" + o.store, "--admin-key", adminKey, "--log-format", "json",
+		o.binary, "serve", "--listen", s.listen, "--store", s.store, "--admin-key", adminKey, "--log-format", "json",
 		"--allow-http", "--allow-target", "127.0.0.0/8", "--max-webhooks", "100000",
+	}
+	if s.cluster != nil {
+		line = append(line, "--allow-target", s.cluster.hosts.prefix, "--key-file", s.cluster.rig.path("nodes.key"))
 	}
 	line = append(line, o.args...)
 	if len(o.limits) > 0 {
@@ -109,6 +139,9 @@ func (s *server) launch() error {
 	}
 	if o.within != nil {
 		line = o.within.wrap(line)
+	}
+	if s.home != nil {
+		line = s.home.wrap(line)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(s.ctx), line[0], line[1:]...) // #nosec G204 -- what it runs is ours
 	cmd.Env = append(os.Environ(), o.env...)
@@ -224,8 +257,34 @@ func (s *server) ready() bool {
 	return err == nil && status == http.StatusOK
 }
 
+// answerTime is how long a sender that knows of other nodes waits for the answer of one, which he then sends nothing for restTime.
+const (
+	answerTime = 5 * time.Second
+	restTime   = time.Second
+)
+
+// send sends events.
+func (s *server) send(body []byte) (status int, header http.Header, answer []byte, err error) {
+	ctx := s.ctx
+	if len(s.peers.all) > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTime)
+		defer cancel()
+	}
+	return s.callWithin(ctx, http.MethodPost, "/api/v1/events", body)
+}
+
+// rest has a node be sent nothing for a while, where there are others.
+func (s *server) rest() { s.restsTo.Store(time.Now().Add(restTime).UnixNano()) }
+
+func (s *server) resting() bool { return s.out.Load() || time.Now().UnixNano() < s.restsTo.Load() }
+
 // call sends a JSON body (or bytes as they are) with the admin key.
 func (s *server) call(method, path string, in any) (status int, header http.Header, answer []byte, err error) {
+	return s.callWithin(s.ctx, method, path, in)
+}
+
+func (s *server) callWithin(ctx context.Context, method, path string, in any) (status int, header http.Header, answer []byte, err error) {
 	var body []byte
 	switch in := in.(type) {
 	case nil:
@@ -236,7 +295,7 @@ func (s *server) call(method, path string, in any) (status int, header http.Head
 			return 0, nil, nil, err
 		}
 	}
-	request, err := http.NewRequestWithContext(s.ctx, method, s.url+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -291,11 +350,20 @@ func (s *server) pid() int {
 	return s.cmd.Process.Pid
 }
 
-// idle waits until nothing is open.
+// idle waits until nothing is open, at every node.
 func (s *server) idle(limit time.Duration) error {
 	return poll(s.ctx, limit, "every delivery is settled", func() (bool, error) {
-		open, err := s.metric("portalhook_open_deliveries")
-		return err == nil && open == 0, errors.Join(err, fmt.Errorf("%v are open", open))
+		for _, node := range s.peers.alive() {
+			open, err := node.metric("portalhook_open_deliveries")
+			if err != nil || open != 0 {
+				return false, errors.Join(err, fmt.Errorf("%v are open", open))
+			}
+		}
+		if s.cluster != nil { // what a node knows of the others is a while ago
+			open, err := s.cluster.number(s.options.store, "SELECT count(*) FROM work")
+			return err == nil && open == 0, errors.Join(err, fmt.Errorf("%d are in the database", open))
+		}
+		return true, nil
 	})
 }
 

@@ -2,10 +2,12 @@
 package postgrestest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -22,7 +24,7 @@ const startTimeout = time.Minute
 // shared is the server of this test binary, started by the first test that asks for it.
 var shared struct {
 	sync.Mutex
-	server *server
+	server *Server
 	reason string // why there is none
 	// templates are the databases that others are copied from, by the name of what prepared them.
 	templates map[string]string
@@ -38,7 +40,7 @@ func Database(tb testing.TB, name string, prepare func(ctx context.Context, url 
 	case err != nil:
 		tb.Fatalf("PostgreSQL for tests: %v", err)
 	case server == nil:
-		tb.Skipf("no PostgreSQL: %s", shared.reason)
+		tb.Skip(shared.reason)
 	}
 	shared.Lock()
 	shared.made++
@@ -53,19 +55,18 @@ func Database(tb testing.TB, name string, prepare func(ctx context.Context, url 
 			tb.Errorf("PostgreSQL for tests: %v", err)
 		}
 	})
-	return server.url(database)
+	return server.Socket(database)
 }
 
 // prepared gives the server and the database to copy from; no server where PostgreSQL is not installed.
-func prepared(ctx context.Context, name string, prepare func(ctx context.Context, url string) error) (*server, string, error) {
+func prepared(ctx context.Context, name string, prepare func(ctx context.Context, url string) error) (*Server, string, error) {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil && shared.reason == "" {
-		started, err := start(ctx)
-		missing, ok := errors.AsType[*missingError](err)
+		started, err := Start(ctx, Options{})
 		switch {
-		case ok:
-			shared.reason = missing.reason
+		case errors.Is(err, ErrMissing):
+			shared.reason = err.Error()
 		case err != nil:
 			return nil, "", err
 		}
@@ -84,7 +85,7 @@ func prepared(ctx context.Context, name string, prepare func(ctx context.Context
 	if err := shared.server.run(ctx, "CREATE DATABASE "+template); err != nil {
 		return nil, "", err
 	}
-	if err := prepare(ctx, shared.server.url(template)); err != nil {
+	if err := prepare(ctx, shared.server.Socket(template)); err != nil {
 		return nil, "", fmt.Errorf("prepare %s: %w", name, err)
 	}
 	shared.templates[name] = template
@@ -97,7 +98,7 @@ func Main(m interface{ Run() int }) int {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server != nil {
-		if err := shared.server.stop(); err != nil {
+		if err := shared.server.Stop(); err != nil {
 			fmt.Println("PostgreSQL for tests:", err) //nolint:forbidigo // there is no test to tell it to
 			status = max(status, 1)
 		}
@@ -125,12 +126,17 @@ func execute(ctx context.Context, database, statements string) (err error) {
 	return err
 }
 
+// Create makes an empty database.
+func (s *Server) Create(ctx context.Context, database string) error {
+	return s.run(ctx, "CREATE DATABASE "+database)
+}
+
 // run runs a statement about databases, one after the other: two cannot be copied from one template at the same time.
-func (s *server) run(ctx context.Context, statement string) error {
+func (s *Server) run(ctx context.Context, statement string) error {
 	s.alone.Lock()
 	defer s.alone.Unlock()
 	for {
-		err := execute(ctx, s.url("postgres"), statement)
+		err := execute(ctx, s.Socket("postgres"), statement)
 		busy, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || busy.Code != "55006" { // somebody who has left the template is still seen in it
 			return err
@@ -141,12 +147,22 @@ func (s *server) run(ctx context.Context, statement string) error {
 	}
 }
 
-// url is where a database of the server is reached: by its socket.
-func (s *server) url(database string) string {
+// Socket is the URL of a database of the server, by its socket: it is reached wherever the server listens.
+func (s *Server) Socket(database string) string {
 	return (&url.URL{
 		Scheme: "postgres", User: url.User(superuser), Path: "/" + database,
 		RawQuery: url.Values{"host": {s.folder}, "port": {s.port}}.Encode(),
 	}).String()
+}
+
+// At is the URL of a database of the server as it is reached at another host and port, over TCP and with the password.
+func (s *Server) At(address, database string) string {
+	return (&url.URL{Scheme: "postgres", User: url.UserPassword(superuser, s.password), Host: address, Path: "/" + database}).String()
+}
+
+// Address is where the server listens, HOST:PORT.
+func (s *Server) Address() string {
+	return net.JoinHostPort(cmp.Or(s.options.Listen, "127.0.0.1"), s.port)
 }
 
 // Loopback is the same database as another URL names, reached over TCP and with a password.
@@ -158,14 +174,18 @@ func Loopback(tb testing.TB, database string) string {
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	return (&url.URL{
-		Scheme: "postgres", User: url.UserPassword(superuser, shared.server.password), Host: "127.0.0.1:" + shared.server.port, Path: parsed.Path,
-	}).String()
+	return shared.server.At(shared.server.Address(), strings.TrimPrefix(parsed.Path, "/"))
 }
 
-// missingError says that PostgreSQL is not installed, or may not be run.
-type missingError struct{ reason string }
-
-func (e *missingError) Error() string { return e.reason }
-
 func newPassword() string { return strings.ToLower(rand.Text()) }
+
+// Number is the one number that a statement gives.
+func (s *Server) Number(ctx context.Context, database, statement string) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, s.Socket(database))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	err = conn.QueryRow(ctx, statement).Scan(&n)
+	return n, err
+}

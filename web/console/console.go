@@ -27,6 +27,8 @@ type Config struct {
 	Origin string
 	// SessionKeys seal sessions, 32 bytes each: the first seals, all open. Without any, one is drawn.
 	SessionKeys [][]byte
+	// Ended is called when somebody has signed out of a session, with when it would be over by itself; nil: nobody else needs to know, see End.
+	Ended func(ctx context.Context, id [16]byte, until time.Time)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Log takes what went wrong here; what the API answers it has logged itself.
@@ -166,6 +168,9 @@ func (c *Console) handle(r route) {
 	}
 	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) { c.serve(w, req, r) })
 }
+
+// End takes a session for ended that somebody has signed out of elsewhere.
+func (c *Console) End(id [16]byte, until time.Time) { c.sealer.ended.add(id, until, c.now()) }
 
 // ServeHTTP answers a request whose path has no prefix any more.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -42,7 +43,7 @@ type words struct {
 	Tag       string
 	tag       language.Tag
 	messages  map[string]text
-	templates *template.Template
+	templates func() (*template.Template, error) // copied when the first page is shown in it
 	numbers   *message.Printer
 }
 
@@ -84,22 +85,45 @@ func (t *text) UnmarshalJSON(value []byte) error {
 	return nil
 }
 
-func newSpeech(c *Console) (*speech, error) {
-	s := new(speech)
-	var known []language.Tag
+// everyLanguage is what the message files say, read once. The words have no templates yet.
+var everyLanguage = sync.OnceValues(func() (languages []words, err error) {
 	for _, name := range tags {
-		w, err := readWords(c, name)
+		w, err := readWords(name)
 		if err != nil {
 			return nil, err
 		}
-		s.languages = append(s.languages, w)
+		languages = append(languages, *w)
+	}
+	return languages, nil
+})
+
+func newSpeech(c *Console) (*speech, error) {
+	languages, err := everyLanguage()
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parsedTemplates()
+	if err != nil {
+		return nil, err
+	}
+	s := new(speech)
+	var known []language.Tag
+	for _, w := range languages {
+		w.templates = sync.OnceValues(func() (*template.Template, error) {
+			t, err := parsed.Clone()
+			if err != nil {
+				return nil, fmt.Errorf("copy templates: %w", err)
+			}
+			return t.Funcs(templateFunctions(c, &w)), nil
+		})
+		s.languages = append(s.languages, &w)
 		known = append(known, w.tag)
 	}
 	s.matcher = language.NewMatcher(known)
 	return s, nil
 }
 
-func readWords(c *Console, name string) (*words, error) {
+func readWords(name string) (*words, error) {
 	tag, err := language.Parse(name)
 	if err != nil {
 		return nil, fmt.Errorf("language %s: %w", name, err)
@@ -125,9 +149,6 @@ func readWords(c *Console, name string) (*words, error) {
 			}
 			w.messages[key] = t
 		}
-	}
-	if w.templates, err = readTemplates(c, w); err != nil {
-		return nil, err
 	}
 	return w, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -36,9 +37,9 @@ func (s scene) With(data any) scene {
 	return s
 }
 
-// readTemplates reads every template, with the functions of one language.
-func readTemplates(c *Console, w *words) (*template.Template, error) {
-	t := template.New("console").Funcs(template.FuncMap{
+// templateFunctions are the functions of a language, and of a console.
+func templateFunctions(c *Console, w *words) template.FuncMap {
+	return template.FuncMap{
 		"t":        w.T,
 		"or_":      w.Or,
 		"number":   w.anyNumber,
@@ -51,13 +52,17 @@ func readTemplates(c *Console, w *words) (*template.Template, error) {
 		"icon":     icon,
 		"args":     arguments,
 		"list":     func(items ...any) []any { return items },
-	})
-	t, err := t.ParseFS(templateFiles, "templates/*.html")
+	}
+}
+
+// parsedTemplates is every template, read once: languages have copies. Its functions are there for their names alone.
+var parsedTemplates = sync.OnceValues(func() (*template.Template, error) {
+	t, err := template.New("console").Funcs(templateFunctions(new(Console), new(words))).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	return t, nil
-}
+})
 
 // arguments makes a map of pairs, for templates that take more than one thing.
 func arguments(pairs ...any) (map[string]any, error) {
@@ -110,6 +115,10 @@ func (v *visit) list(o *ordering, name string, data any) error {
 }
 
 func (v *visit) write(status int, name string, p page) error {
+	templates, err := v.words.templates()
+	if err != nil {
+		return err
+	}
 	s := scene{visit: v, Page: p, Data: p.Data}
 	if name == "layout" {
 		s.Said = v.heard()
@@ -118,12 +127,12 @@ func (v *visit) write(status int, name string, p page) error {
 	if name == "layout" {
 		// The main part first: a fault in it must not leave half a page.
 		var main bytes.Buffer
-		if err := v.words.templates.ExecuteTemplate(&main, p.Template, s); err != nil {
+		if err := templates.ExecuteTemplate(&main, p.Template, s); err != nil {
 			return fmt.Errorf("write page: %w", err)
 		}
 		s.Data = template.HTML(main.String()) //nolint:gosec // what html/template made
 	}
-	if err := v.words.templates.ExecuteTemplate(&content, name, s); err != nil {
+	if err := templates.ExecuteTemplate(&content, name, s); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	header := v.w.Header()

@@ -177,12 +177,15 @@ func (v *visit) judge(lines []string, level string) (verdicts, error) {
 	return said, nil
 }
 
+// maxCaught is how many past events are looked at while somebody writes a trigger: whoever hears so many wants no exact number.
+const maxCaught = 1000
+
 // pastOf asks how many events of the past week triggers would have heard; nil where the API does not say.
 func (v *visit) pastOf(valid []string) *caught {
 	var got struct {
 		Past *caught `json:"past"`
 	}
-	body := map[string]any{"draft": map[string]any{"eventTypes": valid}, "past": map[string]any{}}
+	body := map[string]any{"draft": map[string]any{"eventTypes": valid}, "past": map[string]any{"limit": maxCaught}}
 	if err := v.post("/match", body, &got); err != nil {
 		if _, refused := asRefusal(err, http.StatusBadRequest); !refused {
 			v.log(err)

@@ -144,26 +144,38 @@ func (e *endings) has(id [16]byte) bool {
 }
 
 // add remembers an ending. When there are too many, those go that are over anyway, or else any tenth: a copy of such a cookie ends with its time.
-func (e *endings) add(of session, now time.Time) {
+func (e *endings) add(id [16]byte, until, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.until == nil {
 		e.until = make(map[[16]byte]time.Time)
 	}
 	if len(e.until) >= maxEndings {
-		for id, until := range e.until {
+		for other, until := range e.until {
 			if now.After(until) {
-				delete(e.until, id)
+				delete(e.until, other)
 			}
 		}
-		for id := range e.until {
+		for other := range e.until {
 			if len(e.until) <= maxEndings-maxEndings/10 {
 				break
 			}
-			delete(e.until, id)
+			delete(e.until, other)
 		}
 	}
-	e.until[of.id] = of.begun.Add(sessionLife)
+	e.until[id] = until
+}
+
+// end has the visit's session be over, also for a copy of its cookie; one that never was in a cookie is over anyway.
+func (v *visit) end() {
+	if !v.session.sealed {
+		return
+	}
+	until := v.session.begun.Add(sessionLife)
+	v.console.sealer.ended.add(v.session.id, until, v.console.now())
+	if told := v.console.config.Ended; told != nil {
+		told(v.r.Context(), v.session.id, until)
+	}
 }
 
 // keep sends a session's cookie.

@@ -50,10 +50,10 @@ func TestEndings(t *testing.T) {
 	sealer, err := newSealer([][]byte{[]byte(strings.Repeat("a", 32))})
 	require.NoError(t, err)
 	for range 2 * maxEndings {
-		sealer.ended.add(sealer.begin("k", start), start)
+		sealer.ended.add(sealer.begin("k", start).id, start.Add(sessionLife), start)
 	}
 	last := sealer.begin("k", start)
-	sealer.ended.add(last, start)
+	sealer.ended.add(last.id, start.Add(sessionLife), start)
 	require.LessOrEqual(t, len(sealer.ended.until), maxEndings)
 	_, ok := sealer.unseal(sealer.seal(last), start)
 	require.False(t, ok)

@@ -57,19 +57,14 @@ func signIn(v *visit) error {
 	if key.Role == triggers.RoleEmitter {
 		return v.atDoor(http.StatusForbidden, v.T("signin.emitter"))
 	}
-	now := v.console.now()
-	if v.session.sealed {
-		v.console.sealer.ended.add(v.session, now)
-	}
-	v.keep(v.console.sealer.begin(key.ID, now))
+	v.end()
+	v.keep(v.console.sealer.begin(key.ID, v.console.now()))
 	return v.redirectTo(v.r.PostForm.Get("back"))
 }
 
 // signOut ends the session, also for a copy of its cookie.
 func signOut(v *visit) error {
-	if v.session.sealed {
-		v.console.sealer.ended.add(v.session, v.console.now())
-	}
+	v.end()
 	v.setCookie(sessionCookie, "", -1, true)
 	v.say("good", v.T("signin.out"))
 	return v.redirect("/login")

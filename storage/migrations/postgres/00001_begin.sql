@@ -114,11 +114,25 @@ CREATE TABLE node (
   seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The last number that was drawn for an event or a delivery. One row.
-CREATE TABLE drawn (
-  last bigint NOT NULL
-) WITH (fillfactor = 10);
-INSERT INTO drawn VALUES (0);
+-- The last number that was drawn for an event or a delivery. It is a sequence, as a row would leave a dead one behind with each draw, which nobody may
+-- clear away while somebody dumps the database, and which every later draw would have to pass.
+CREATE SEQUENCE drawn MINVALUE 0 START 0;
+
+-- Draws n consecutive numbers, from the lowest up or from behind those drawn before, all of them within one of the spans that days have; gives the last. Whoever
+-- draws is alone: of two, each has numbers above all of the other's. Kind and thing are those of the lock.
+-- +goose StatementBegin
+CREATE FUNCTION draw(lowest bigint, n bigint, span bigint, kind integer, thing integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  first bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(kind, thing);
+  SELECT greatest(last_value + 1, lowest) INTO first FROM drawn;
+  IF first / span <> (first + n - 1) / span THEN
+    first := (first + n - 1) / span * span;
+  END IF;
+  RETURN setval('drawn', first + n - 1);
+END $$;
+-- +goose StatementEnd
 
 -- Open work. It is deleted when it ends, and its history written to the table of its day; retention never touches it.
 CREATE TABLE work (
@@ -238,9 +252,11 @@ CREATE INDEX audit_action ON audit (tenant, action, id);
 CREATE INDEX audit_object ON audit (tenant, object, id);
 CREATE INDEX audit_object_id ON audit (tenant, object, object_id, id);
 
--- Counters by the hour, a row for each writer that has counted in it. The hour comes first, so that what is written now lies together.
+-- Counters by the hour, a row for each writer that has counted in it. When the hour is over they are added up in the one of no writer, 0.
+-- The hour comes first, so that what is written now lies together, and the tenant second, so that its webhooks' rows do.
 CREATE TABLE hour (
   hour        bigint NOT NULL, -- since 1970
+  tenant      bigint NOT NULL, -- 0: of a webhook that was gone before the rows came from another database
   webhook     bigint NOT NULL,
   slot        bigint NOT NULL,
   attempts    bigint NOT NULL,
@@ -253,8 +269,8 @@ CREATE TABLE hour (
   last_id     bigint NOT NULL,   -- of its delivery
   last_state  bigint NOT NULL,
   last_status bigint NOT NULL,
-  PRIMARY KEY (hour, webhook, slot)
-) WITH (fillfactor = 70);
+  PRIMARY KEY (hour, tenant, webhook, slot)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE tenant_hour (
   tenant    bigint NOT NULL,
