@@ -172,6 +172,9 @@ func (s *sealingPostgres) Enqueue(ctx context.Context, batch []delivery.Acceptan
 // TestStoreOnPostgresInSegments also asks PostgreSQL how it goes about every statement that both suites had it run.
 func TestStoreOnPostgresInSegments(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the suite is run as it is; what is done to it here comes between its calls, one after the other")
+	}
 	var plans pgPlans
 	observed := func(t *testing.T, now func() time.Time) deliverytest.Harness {
 		t.Helper()

@@ -33,6 +33,9 @@ func (s *sealing) Enqueue(ctx context.Context, batch []delivery.Acceptance) ([]d
 // TestStoreInSegments also asks SQLite how it goes about every statement that the suite had it run.
 func TestStoreInSegments(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the suite is run as it is; what is done to it here comes between its calls, one after the other")
+	}
 	var plans plans
 	storagetest.TestStore(t, func(t *testing.T, now func() time.Time) storagetest.Harness {
 		t.Helper()
