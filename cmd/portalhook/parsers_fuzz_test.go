@@ -263,7 +263,7 @@ func FuzzTrustedProxies(f *testing.F) {
 // FuzzFlags: what the flags with a grammar of their own take can be used as what it is meant for, and means the same when it is written again.
 func FuzzFlags(f *testing.F) {
 	for _, text := range []string{
-		"https://portal.example.com/portal/", "http://a:0", "https://a?b", "https://u@a", "https://[::1]:8443/x#", "ftp://a", "https:///x", "https://a/%zz", "//a", "https://a b/",
+		"https://portal.example.com/portal/", "http://a:0", "https://a?b", "https://a?", "https://u@a", "https://[::1]:8443/x#", "ftp://a", "https:///x", "https://a/%zz", "//a", "https://a b/",
 		"127.0.0.1:53", "[::1]:53", "127.0.0.1", "localhost:53", ":53", "sqlite:a.db", "sqlite:", "postgres://a", "Portalhook", " a", "a\r\nb: c", "ä", "a\tb", "\"(a)",
 	} {
 		f.Add(text)
