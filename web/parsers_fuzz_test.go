@@ -142,6 +142,8 @@ func FuzzTokens(f *testing.F) {
 	e := newBareEdge(f)
 	f.Add("pht_", 0, byte(0), int64(60))
 	f.Add("pht_AAAA", 3, byte(1), int64(-1))
+	f.Add("\xbd", 133, byte(0x80), int64(1))
+	f.Add("a\x00", 2, byte(0), int64(0))
 	f.Add("Bearer ", 60, byte(0x20), int64(1<<40))
 	f.Fuzz(func(t *testing.T, forged string, where int, flip byte, seconds int64) {
 		seconds %= 1 << 40
@@ -152,19 +154,22 @@ func FuzzTokens(f *testing.F) {
 			}
 			return http.StatusUnauthorized // so many wrong ones have come from the address that it has to wait, which the right ones need not
 		}
+		refused := func(token string) int {
+			if !utf8.ValidString(token) || strings.Contains(token, "\x00") { // no text at all
+				return http.StatusBadRequest
+			}
+			return http.StatusUnauthorized
+		}
 		if e.keys[0].ID != forged && !strings.HasSuffix(forged, "-key") { // the keys of the tests
-			require.Equal(t, http.StatusUnauthorized, status(forged))
+			require.Equal(t, refused(forged), status(forged))
 		}
 		token := []byte(e.server.NewToken(adminKey, time.Now().Add(time.Duration(seconds)*time.Second)))
-		want := http.StatusUnauthorized
+		at := len("pht_") + int(uint(where)%uint(len(token)-len("pht_")-1)) // the last digit has bits that are not read
+		token[at] ^= flip
+		want := refused(string(token))
 		if seconds > 0 && flip == 0 {
 			want = http.StatusOK
 		}
-		if flip >= utf8.RuneSelf { // no text at all
-			want = http.StatusBadRequest
-		}
-		at := len("pht_") + int(uint(where)%uint(len(token)-len("pht_")-1)) // the last digit has bits that are not read
-		token[at] ^= flip
 		if seconds != 0 {
 			require.Equal(t, want, status(string(token)), "%q", token)
 		}
