@@ -31,7 +31,8 @@ var ofOne = map[string][]string{
 	"it is about several nodes, which SQLite has not": {
 		"storage TestCase09DeadNodeIsTakenOver", "storage TestCase19SameEventOnAllNodes", "storage TestNodeThatVanished", "storage TestNodesHearOfChanges",
 		"storage TestNodesMigrateTogether", "storage TestNodesShareKeys", "storage TestNodesShareTheWork", "storage TestNodesShiftOnce",
-		"storage TestCommitsWithoutAnAnswer", "storage TestFailuresOfAllNodesCount", "storage TestNoSaveIsLost", "storage TestNodeJoinsAnewOnce",
+		"storage TestCommitsWithoutAnAnswer", "storage TestFailuresOfAllNodesCount",
+		"storage TestFoldWhileOthersCount", "storage TestFoldedHoursAreReadOneByOne", "storage TestFoldsWhenAnHourIsOver", "storage TestNoSaveIsLost", "storage TestNodeJoinsAnewOnce",
 		"storage TestNodesAreCounted", "storage TestRateLimitOfOneWebhookOnly", "storage TestRateLimitOverNodes", "storage TestSilentDatabase",
 		"cmd/portalhook TestCase09NodesCarryOn", "cmd/portalhook TestEveryNodeAnswersAlike",
 	},
