@@ -75,8 +75,8 @@ func (p *Postgres) dispelDoubts() {
 }
 
 // pgFreeDoubtful frees those leases of a node that were made after all. Whatever has another fence is a later one.
-const pgFreeDoubtful = `UPDATE work SET due_ms = $2, node = NULL FROM unnest($3::bigint[], $4::bigint[]) AS doubtful (id, fence)
-  WHERE work.id = doubtful.id AND work.fence = doubtful.fence AND work.node = $1 RETURNING work.webhook`
+const pgFreeDoubtful = `UPDATE work SET due_ms = $2, node = NULL FROM unnest($3::bigint[], $4::bigint[]) AS s (id, fence)` + pgLookedUp + `
+  AND work.fence = s.fence AND work.node = $1 RETURNING work.webhook`
 
 // dispel counts what this node has added and frees the leases that nobody knows of. It does so while nobody here writes, and under a lock that every
 // transaction of this node shares: one that is still under way, as far as the database knows, may yet be committed, and then the error is errPassedOver.

@@ -122,3 +122,6 @@ CREATE TEMP TABLE IF NOT EXISTS attempts_aside AS SELECT * FROM attempt WHERE fa
 
 // IsSilent reports whether an error says that the database does not answer.
 func IsSilent(err error) bool { return errors.Is(err, errSilent) }
+
+// ChangesOfWork are the statements that change many rows of work.
+var ChangesOfWork = []string{pgWaitAgain, pgLineUp, pgFreeDoubtful, pgLeasedWork, pgDeleteWork}

@@ -18,7 +18,7 @@ const (
 	pgWaitAgain = `UPDATE work SET tries = s.tries, due_ms = s.due_ms, node = NULL, status_code = s.status_code, started_ms = s.started_ms,
     reason = s.reason, first = s.first
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[])
-    AS s (id, tries, due_ms, status_code, started_ms, reason, first) WHERE work.id = s.id`
+    AS s (id, tries, due_ms, status_code, started_ms, reason, first)` + pgLookedUp
 	pgDeleteWork  = `DELETE FROM work WHERE id = ANY($1::bigint[])`
 	pgInsertEnded = `INSERT INTO delivery (id, tenant, webhook, event, members, revision, trigger, state, built_ms, ended_ms, tries, status_code,
     started_ms, reason, first)
@@ -27,6 +27,10 @@ const (
 	pgInsertAttempts = `INSERT INTO attempt (delivery, number, body) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
   ON CONFLICT (delivery, number) DO UPDATE SET body = excluded.body`
 )
+
+// pgLookedUp joins work to the rows of s by their ids, one after the other: a plan that is made while there is hardly any work would otherwise hold all work to
+// each of them, and stay when there is much.
+const pgLookedUp = ` CROSS JOIN LATERAL (SELECT found.ctid AS place FROM work AS found WHERE found.id = s.id OFFSET 0) AS at WHERE work.ctid = at.place`
 
 // endedDelivery is the history of a delivery.
 type endedDelivery struct {

@@ -18,7 +18,7 @@ const (
 	pgOpenOfHook = `SELECT work.id, work.members, event.uri, CASE WHEN event.uri LIKE '/%' THEN NULL ELSE event.body END
   FROM (SELECT id, members, event FROM work WHERE webhook = $1 AND due_ms IS NOT NULL
     UNION ALL SELECT id, members, event FROM work WHERE webhook = $1 AND node IS NOT NULL) AS work JOIN event ON event.id = work.event`
-	pgLineUp     = `UPDATE work SET line = s.line FROM unnest($1::bigint[], $2::bigint[]) AS s (id, line) WHERE work.id = s.id`
+	pgLineUp     = `UPDATE work SET line = s.line FROM unnest($1::bigint[], $2::bigint[]) AS s (id, line)` + pgLookedUp
 	pgOutOfLine  = `UPDATE work SET line = NULL WHERE webhook = $1 AND line IS NOT NULL`
 	pgCancelSome = `DELETE FROM work WHERE id IN (SELECT id FROM work WHERE webhook = $1 AND due_ms IS NOT NULL ORDER BY due_ms, id LIMIT $2
     FOR UPDATE SKIP LOCKED) RETURNING ` + pgWorkColumns
