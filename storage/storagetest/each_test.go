@@ -32,11 +32,12 @@ var ofOne = map[string][]string{
 		"storage TestCase09DeadNodeIsTakenOver", "storage TestCase19SameEventOnAllNodes", "storage TestNodeThatVanished", "storage TestNodesHearOfChanges",
 		"storage TestNodesMigrateTogether", "storage TestNodesShareKeys", "storage TestNodesShareTheWork", "storage TestNodesShiftOnce",
 		"storage TestCommitsWithoutAnAnswer", "storage TestFailuresOfAllNodesCount",
-		"storage TestFoldWhileOthersCount", "storage TestFoldedHoursAreReadOneByOne", "storage TestFoldsWhenAnHourIsOver", "storage TestNoSaveIsLost", "storage TestNodeJoinsAnewOnce",
+		"storage TestFoldWhileOthersCount", "storage TestFoldsWhenAnHourIsOver", "storage TestNoSaveIsLost", "storage TestNodeJoinsAnewOnce",
 		"storage TestNodesAreCounted", "storage TestRateLimitOfOneWebhookOnly", "storage TestRateLimitOverNodes", "storage TestSilentDatabase",
 		"cmd/portalhook TestCase09NodesCarryOn", "cmd/portalhook TestEveryNodeAnswersAlike",
 	},
 	"built-in receivers are in memory where there is one node, and are held to the same suite there": {"storage TestReceiversOnPostgres"},
+	"it is about plans that PostgreSQL makes once for a connection":                                  {"storage TestFoldedHoursAreReadOneByOne", "storage TestWorkIsLookedUp"},
 	"it is about what PostgreSQL does not take, and SQLite does":                                     {"storage TestPostgresKeepsAnyText"},
 	"it goes from one database to the other": {
 		"storage TestTransferFindsWhatDiffers", "storage TestTransferKeepsEveryRow", "storage TestTransferRefuses", "storage TestTransferResumes",
