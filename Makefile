@@ -79,7 +79,7 @@ $(GOLANGCI):
 	@mv $(TOOLS)/golangci-lint $@
 
 .PHONY: bench
-bench: bench-match bench-throughput bench-rows ## every figure beside its yardstick
+bench: bench-match bench-throughput bench-rows ## the figures of one server beside their yardsticks; more: bench-scaling, bench-console
 
 .PHONY: bench-match
 bench-match: ## matching at 1 k, 100 k, 1 M subscriptions beside a plain map and two peers

@@ -128,7 +128,8 @@ func (p *Postgres) ChangeReceiver(
 		return err
 	}
 	defer leave()
-	return p.plain(ctx, func(tx pgStatements) error {
+	var refused error // by change
+	err = p.plain(ctx, func(tx pgStatements) error {
 		rows, err := tx.tx.Query(ctx, pgReceiver+` FOR UPDATE`, pgText(token), unixMilli(since))
 		r, err := p.oneReceiver(rows, err)
 		if err != nil {
@@ -136,6 +137,7 @@ func (p *Postgres) ChangeReceiver(
 		}
 		arrived, err := change(&r)
 		if err != nil {
+			refused = err
 			return err
 		}
 		if _, err := tx.tx.Exec(ctx, pgChangeReceiver, token, unixMilli(r.Used), r.Received, p.sealed(r.Body, token)); err != nil || arrived == nil {
@@ -146,6 +148,13 @@ func (p *Postgres) ChangeReceiver(
 		}
 		return tx.dropArrivals(token, limits)
 	})
+	switch {
+	case refused != nil:
+		return refused
+	case errors.Is(err, triggers.ErrNotFound):
+		return err
+	}
+	return pgCommitError(err)
 }
 
 // dropArrivals forgets what is beyond the limits.
