@@ -1,6 +1,9 @@
 package delivery
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // BuiltIn is a built-in receiver as a store keeps it where several servers share one.
 type BuiltIn struct {
@@ -27,6 +30,24 @@ type BuiltInLimits struct {
 
 // ArrivedLimits bounds what is kept of one receiver: the newest, so many, and one at least of so many bytes.
 type ArrivedLimits struct{ Count, Bytes int }
+
+// BuiltIns keeps the built-in receivers. Its errors are triggers.ErrNotFound for one that is not there or was used last before since, and what kept it
+// from answering.
+type BuiltIns interface {
+	// AddReceiver forgets those that were not used since, and keeps another; false when there are as many as there may be.
+	AddReceiver(ctx context.Context, r *BuiltIn, limits BuiltInLimits) (bool, error)
+	Receiver(ctx context.Context, token string, since time.Time) (BuiltIn, error)
+	// Receivers are a tenant's, the oldest first.
+	Receivers(ctx context.Context, tenant uint32, since time.Time) ([]BuiltIn, error)
+	// ChangeReceiver has change look at a receiver, and change it, while nobody else does, and keeps what it gives as arrived; nil is nothing. An error of
+	// change comes back, and nothing has changed.
+	ChangeReceiver(
+		ctx context.Context, token string, since time.Time, limits ArrivedLimits, change func(*BuiltIn) (*Arrived, error),
+	) error
+	RemoveReceiver(ctx context.Context, token string) error
+	// Arrivals are what arrived at a receiver after the one of a number, the newest first.
+	Arrivals(ctx context.Context, token string, after int64) ([]Arrived, error)
+}
 
 // Keeps says how many of what arrived, given from the newest on, are to be kept.
 func (l ArrivedLimits) Keeps(sizes []int) (keep int) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"portalhook/delivery"
 )
 
 // Route is a row of the list of everything that is served, for the tests that go through it.
@@ -93,7 +95,7 @@ func (s *Server) Receivers() string {
 }
 
 // NewReceiversHere keeps built-in receivers in memory.
-func NewReceiversHere() ReceiverStore { return newReceiversHere() }
+func NewReceiversHere() delivery.BuiltIns { return newReceiversHere() }
 
 // The parsers of parameters, for the tests that hold them to what they say.
 var (

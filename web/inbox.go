@@ -29,29 +29,11 @@ const (
 	maxReceiverDelay   = 10 * time.Second
 )
 
-// ReceiverStore keeps the built-in receivers. Its errors are triggers.ErrNotFound for one that is not there or was used last before since, and what kept it
-// from answering.
-type ReceiverStore interface {
-	// AddReceiver forgets those that were not used since, and keeps another; false when there are as many as there may be.
-	AddReceiver(ctx context.Context, r *delivery.BuiltIn, limits delivery.BuiltInLimits) (bool, error)
-	Receiver(ctx context.Context, token string, since time.Time) (delivery.BuiltIn, error)
-	// Receivers are a tenant's, the oldest first.
-	Receivers(ctx context.Context, tenant uint32, since time.Time) ([]delivery.BuiltIn, error)
-	// ChangeReceiver has change look at a receiver, and change it, while nobody else does, and keeps what it gives as arrived; nil is nothing. An error of
-	// change comes back, and nothing has changed.
-	ChangeReceiver(
-		ctx context.Context, token string, since time.Time, limits delivery.ArrivedLimits, change func(*delivery.BuiltIn) (*delivery.Arrived, error),
-	) error
-	RemoveReceiver(ctx context.Context, token string) error
-	// Arrivals are what arrived at a receiver after the one of a number, the newest first.
-	Arrivals(ctx context.Context, token string, after int64) ([]delivery.Arrived, error)
-}
-
 // Inbox holds the built-in receivers, where an integrator watches what arrives. What our own webhooks send to one is handed over within the
 // process, see delivery.Inside; from elsewhere it comes over HTTP.
 type Inbox struct {
 	base  string // what the URLs of receivers begin with
-	store ReceiverStore
+	store delivery.BuiltIns
 	now   func() time.Time
 }
 
@@ -62,7 +44,7 @@ var _ delivery.Inside = (*Inbox)(nil)
 func NewInbox(base string) *Inbox { return NewInboxOf(base, newReceiversHere(), time.Now) }
 
 // NewInboxOf makes one whose receivers are in a store, which other servers may have open, too. Now is the date that all of them go by.
-func NewInboxOf(base string, store ReceiverStore, now func() time.Time) *Inbox {
+func NewInboxOf(base string, store delivery.BuiltIns, now func() time.Time) *Inbox {
 	return &Inbox{base: base, store: store, now: now}
 }
 

@@ -11,7 +11,7 @@ import (
 	"portalhook/triggers"
 )
 
-// receiversHere is a ReceiverStore in the memory of one server: it ends with the process.
+// receiversHere are BuiltIns in the memory of one server: it ends with the process.
 type receiversHere struct {
 	mu      sync.Mutex
 	byToken map[string]*receiverHere

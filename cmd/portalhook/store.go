@@ -43,7 +43,7 @@ type sharedStore interface {
 	// Follow calls apply with what others have changed after a version, and hear with what they Tell, until ctx ends.
 	Follow(ctx context.Context, version int64, apply func(context.Context, *delivery.Changes) error, hear func(text string))
 	delivery.Others
-	web.ReceiverStore
+	delivery.BuiltIns
 }
 
 var (

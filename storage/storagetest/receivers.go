@@ -1,7 +1,6 @@
 package storagetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,26 +14,14 @@ import (
 	"portalhook/triggers"
 )
 
-// Receivers is what keeps built-in receivers: web.ReceiverStore.
-type Receivers interface {
-	AddReceiver(ctx context.Context, r *delivery.BuiltIn, limits delivery.BuiltInLimits) (bool, error)
-	Receiver(ctx context.Context, token string, since time.Time) (delivery.BuiltIn, error)
-	Receivers(ctx context.Context, tenant uint32, since time.Time) ([]delivery.BuiltIn, error)
-	ChangeReceiver(
-		ctx context.Context, token string, since time.Time, limits delivery.ArrivedLimits, change func(*delivery.BuiltIn) (*delivery.Arrived, error),
-	) error
-	RemoveReceiver(ctx context.Context, token string) error
-	Arrivals(ctx context.Context, token string, after int64) ([]delivery.Arrived, error)
-}
-
 // TestReceivers holds what keeps built-in receivers to its promises. What is asked of one of the stores is to be seen at all: they are of one database, or one.
-func TestReceivers(t *testing.T, stores ...Receivers) {
+func TestReceivers(t *testing.T, stores ...delivery.BuiltIns) {
 	t.Helper()
 	ctx := t.Context()
 	began := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 	ago := began.Add(-time.Hour)
 	turn := 0
-	next := func() Receivers {
+	next := func() delivery.BuiltIns {
 		turn++
 		return stores[turn%len(stores)]
 	}
