@@ -149,6 +149,7 @@ func TestConsoleReplay(t *testing.T) {
 func testConsoleReplay(t *testing.T, startServer starter) {
 	t.Helper()
 	to := newTold(t, http.StatusOK)
+	to.Config.SetKeepAlivesEnabled(false) // so that every attempt connects, and its time of that is shown
 	server := startServer(t, "--retention", "36h")
 	for i := range 4 {
 		server.accept(t, map[string]any{"uri": fmt.Sprintf("/items/%032x/delete", i), "username": "jdoe"})
